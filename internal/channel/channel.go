@@ -1,0 +1,197 @@
+// Package channel holds the words of reaching people and the contract that
+// every way of sending keeps: Messenger, SMS and e-mail stand below it, one
+// folder each.
+package channel
+
+import (
+	"context"
+	"time"
+)
+
+// Kind is a channel: one kind of address.
+type Kind string
+
+// The channels.
+const (
+	Messenger Kind = "messenger"
+	SMS       Kind = "sms"
+	Email     Kind = "email"
+)
+
+// Lane is one way to carry a message.
+type Lane string
+
+// The lanes. The first four are Messenger.
+const (
+	Window    Lane = "window"
+	OneTime   Lane = "one_time"
+	Utility   Lane = "utility"
+	Recurring Lane = "recurring"
+	LaneSMS   Lane = "sms"
+	LaneEmail Lane = "email"
+)
+
+// Lanes returns every lane in the default order of preference.
+func Lanes() []Lane {
+	return []Lane{Window, OneTime, Utility, Recurring, LaneSMS, LaneEmail}
+}
+
+// Valid reports whether l is one of the known lanes.
+func (l Lane) Valid() bool { return l.Kind() != "" }
+
+// Kind returns the channel that carries the lane, or "" for an unknown lane.
+func (l Lane) Kind() Kind {
+	switch l {
+	case Window, OneTime, Utility, Recurring:
+		return Messenger
+	case LaneSMS:
+		return SMS
+	case LaneEmail:
+		return Email
+	}
+	return ""
+}
+
+// Page is the Facebook Page on whose behalf a Messenger batch is sent.
+type Page struct {
+	GraphID     string
+	AccessToken string
+}
+
+// Mail is what all e-mails of one batch share: texts with holes. A hole is
+// written as its marker, and each message fills them in the same order.
+type Mail struct {
+	Subject, HTML, Text string
+	Holes               []string // markers as they stand in the texts, for example "%%b0h%%"
+}
+
+// Message is one message to one person.
+type Message struct {
+	Delivery    int64         // our number for it; travels as metadata, in callback URLs and custom args
+	To          string        // PSID, E.164 number or e-mail address
+	Token       string        // one-time token, sent to instead of To; Messenger only
+	Body        []byte        // Messenger: the "message" object as JSON; SMS: the text, UTF-8
+	Fill        []string      // e-mail: one value per hole of Batch.Mail
+	Unsubscribe string        // e-mail: one-click unsubscribe URL, may be empty
+	ValidFor    time.Duration // SMS: the provider must give up after this long; 0 leaves its default
+}
+
+// Batch is a number of messages on one lane, sent on behalf of one sender.
+type Batch struct {
+	Lane     Lane
+	Page     Page // Messenger only
+	Mail     Mail // e-mail only
+	Messages []Message
+}
+
+// Outcome says what to do next after a try. It is a closed set.
+type Outcome string
+
+// The outcomes of a send.
+const (
+	Accepted    Outcome = "accepted"      // the provider took it and gave an id
+	TryLater    Outcome = "try_later"     // definitely not taken: throttled, refused connection, cancelled before writing
+	Refused     Outcome = "refused"       // content or policy: another lane may work
+	Gone        Outcome = "gone"          // the address does not work: blocked, unknown, landline, hard bounce
+	OptedOut    Outcome = "opted_out"     // the provider knows of an opt-out
+	TokenDead   Outcome = "token_dead"    // token used, expired or invalid, or the window is closed
+	StopTheLine Outcome = "stop_the_line" // the sender is the problem: credentials, restricted Page, unregistered number
+	Unknown     Outcome = "unknown"       // it may or may not have been taken: never send again by itself
+)
+
+// Outcomes returns the closed set.
+func Outcomes() []Outcome {
+	return []Outcome{Accepted, TryLater, Refused, Gone, OptedOut, TokenDead, StopTheLine, Unknown}
+}
+
+// Result is what came of one message.
+type Result struct {
+	Outcome    Outcome
+	ProviderID string        // the provider's id, when accepted
+	Code       string        // the provider's code, for example "10/2018278" or "21610"; "" when it gave none
+	Detail     string        // for people; no address, token, text or secret in it
+	RetryAfter time.Duration // with TryLater: not before this long from now; 0 when not said
+}
+
+// Sender hands messages to a provider. Implementations are safe for use by
+// many goroutines.
+type Sender interface {
+	// Kind is the channel this sender serves.
+	Kind() Kind
+	// MaxBatch is the largest number of messages Send takes at once.
+	MaxBatch() int
+	// Send returns one result per message, in order. Provider faults are
+	// results, not errors. When ctx ends, messages that were not yet written
+	// come back as TryLater, and those that were as Unknown.
+	Send(ctx context.Context, b Batch) []Result
+}
+
+// EventKind names what an inbound callback tells about a person or a message.
+type EventKind string
+
+// The kinds of events that callbacks carry.
+const (
+	EventMessage   EventKind = "message"   // the person wrote: opens the window
+	EventPostback  EventKind = "postback"  // the person tapped a button or Get Started: opens the window
+	EventReaction  EventKind = "reaction"  // opens the window
+	EventReferral  EventKind = "referral"  // the person came by a link into an existing thread: opens the window
+	EventOptIn     EventKind = "opt_in"    // one-time permission; does not open the window
+	EventEcho      EventKind = "echo"      // the Page sent something: proof for our metadata
+	EventAccepted  EventKind = "accepted"  // the provider took or sent the message
+	EventDelivered EventKind = "delivered" // by message id, or by watermark
+	EventRead      EventKind = "read"      // by watermark
+	EventFailed    EventKind = "failed"    // an accepted message did not arrive; Outcome says why
+	EventOther     EventKind = "other"     // kept and counted, no effect
+)
+
+// OpensWindow reports whether the event starts a new 24-hour window
+// (Messenger Platform policy: a message, a button, a reaction, a link into a
+// thread; opting in does not).
+func (k EventKind) OpensWindow() bool {
+	switch k {
+	case EventMessage, EventPostback, EventReaction, EventReferral:
+		return true
+	}
+	return false
+}
+
+// Event is one thing that a provider's callback tells us.
+type Event struct {
+	Kind     EventKind
+	Page     string    // Graph id of the Page; Messenger only
+	PSID     string    // the person; Messenger only
+	At       time.Time // when the provider says it happened, UTC; zero when it does not say
+	Delivery int64     // our number, when the provider returned it; else 0
+	// ProviderIDs are the messages it is about, when named; Watermark stands
+	// for "everything up to then" when they are not.
+	ProviderIDs []string
+	Watermark   time.Time
+	MID         string  // id of the inbound message, when there is one
+	Payload     string  // payload of a button, quick reply or opt-in
+	Text        string  // what the person wrote
+	Ref         string  // m.me ref the person came with
+	Token       string  // one-time token granted by an opt-in
+	OptInType   string  // Meta's type of the opt-in
+	Outcome     Outcome // with EventFailed
+	Code        string  // provider's code, with EventFailed
+}
+
+// Callback is one inbound HTTP request as it came, enough to check its
+// signature again later.
+type Callback struct {
+	URL    string            // the public URL the provider called, query included
+	Header map[string]string // the headers named by Receiver.Headers, canonical names
+	Body   []byte            // raw bytes
+}
+
+// Receiver understands a provider's callbacks.
+type Receiver interface {
+	// Headers names the request headers that Verify needs, canonical form.
+	Headers() []string
+	// Verify checks the signature over the raw bytes in constant time; the
+	// error says what is wrong without quoting a secret.
+	Verify(cb Callback) error
+	// Events reads a verified body. What can be read is returned even when a
+	// part of the body cannot: the error then tells of that part.
+	Events(cb Callback) ([]Event, error)
+}
