@@ -1,0 +1,11 @@
+// Package beckon carries the files of this repository that the program needs
+// at run time.
+package beckon
+
+import "embed"
+
+// Migrations holds the schema of both engines: migrations/postgres and
+// migrations/sqlite.
+//
+//go:embed migrations
+var Migrations embed.FS

@@ -1,0 +1,18 @@
+package db
+
+// ForUpdate returns the clause that locks the selected rows until the end of
+// the transaction. SQLite has one writer, so there is nothing to lock.
+func (t *Tx) ForUpdate() string {
+	if t.pgx != nil {
+		return " FOR UPDATE"
+	}
+	return ""
+}
+
+// SkipLocked is ForUpdate that leaves out rows somebody else holds.
+func (t *Tx) SkipLocked() string {
+	if t.pgx != nil {
+		return " FOR UPDATE SKIP LOCKED"
+	}
+	return ""
+}

@@ -1,0 +1,210 @@
+// Package queue runs durable jobs: a thin seam over River that enqueues in the
+// caller's transaction on both engines.
+package queue
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/riverdriver/riversqlite"
+	"github.com/riverqueue/river/rivertype"
+
+	"beckon/internal/db"
+	"beckon/internal/trail"
+)
+
+// A killed node's jobs are given to another RescueAfter after they started, so
+// no job may run longer than JobTimeout.
+const (
+	JobTimeout  = 40 * time.Second
+	RescueAfter = 45 * time.Second
+)
+
+// Args are a job's arguments: a JSON struct that names its kind.
+type Args = river.JobArgs
+
+// Job is one run of a job.
+type Job[T Args] struct {
+	ID   int64
+	Run  int64 // unique to this run of this job
+	Args T
+}
+
+// Order is a job to enqueue.
+type Order struct {
+	Args  Args
+	Queue string    // "" is the queue named like the kind
+	At    time.Time // not before; zero is at once
+}
+
+// Queue enqueues and works jobs.
+type Queue struct {
+	db      *db.DB
+	log     *slog.Logger
+	workers *river.Workers
+	queues  map[string]river.QueueConfig
+	direct  map[string]func(context.Context, *rivertype.JobRow) error
+	every   []*river.PeriodicJob
+	client  client
+}
+
+// client is what both engines' River clients do.
+type client interface {
+	insert(ctx context.Context, tx *db.Tx, params []river.InsertManyParams) error
+	Start(ctx context.Context) error
+	Stop(ctx context.Context) error
+	StopAndCancel(ctx context.Context) error
+}
+
+// New returns a queue over an open, migrated database. Register the kinds of
+// jobs with Handle before the first Insert or Run.
+func New(d *db.DB, log *slog.Logger) *Queue {
+	return &Queue{db: d, log: log, workers: river.NewWorkers(), queues: map[string]river.QueueConfig{},
+		direct: map[string]func(context.Context, *rivertype.JobRow) error{}}
+}
+
+// Handle registers the worker of a kind of job. Its own queue, named like the
+// kind, works at most parallel jobs at once on each node. An error from work
+// means: run it again later.
+func Handle[T Args](q *Queue, parallel int, work func(context.Context, Job[T]) error) {
+	var none T
+	q.Lane(queueOf(none), parallel)
+	w := &worker[T]{work: work}
+	river.AddWorker(q.workers, w)
+	q.direct[none.Kind()] = w.direct
+}
+
+// queueOf names the queue of a kind: River allows no dots in it.
+func queueOf(a Args) string { return strings.ReplaceAll(a.Kind(), ".", "_") }
+
+// Lane adds a queue that works at most parallel jobs at once on each node.
+func (q *Queue) Lane(name string, parallel int) {
+	q.queues[name] = river.QueueConfig{MaxWorkers: parallel}
+}
+
+// Every enqueues a job at each interval, once for all nodes together, and
+// first at start.
+func (q *Queue) Every(interval time.Duration, args Args) {
+	q.every = append(q.every, river.NewPeriodicJob(river.PeriodicInterval(interval),
+		func() (river.JobArgs, *river.InsertOpts) { return args, &river.InsertOpts{Queue: queueOf(args)} },
+		&river.PeriodicJobOpts{RunOnStart: true}))
+}
+
+// Later makes the job run again after d without counting as a failure.
+func Later(d time.Duration) error { return river.JobSnooze(d) }
+
+// Open makes the queue ready to insert. To be called once, after every Handle.
+func (q *Queue) Open() error {
+	cfg := &river.Config{
+		Queues: q.queues, Workers: q.workers, PeriodicJobs: q.every,
+		JobTimeout: JobTimeout, RescueStuckJobsAfter: RescueAfter,
+		FetchCooldown: 20 * time.Millisecond, FetchPollInterval: 500 * time.Millisecond,
+		CompletedJobRetentionPeriod: time.Hour,
+		Logger:                      slog.New(quiet{q.log.Handler()}),
+		ErrorHandler:                reporter{q.log},
+	}
+	var err error
+	if pool := q.db.Postgres(); pool != nil {
+		var c *river.Client[pgx.Tx]
+		c, err = river.NewClient(riverpgxv5.New(pool), cfg)
+		q.client = onPostgres{c}
+	} else {
+		cfg.FetchPollInterval = 100 * time.Millisecond // no notifications here
+		var c *river.Client[*sql.Tx]
+		c, err = river.NewClient(riversqlite.New(q.db.SQL()), cfg)
+		q.client = onSQLite{c}
+	}
+	if err != nil {
+		return fmt.Errorf("open the queue: %w", err)
+	}
+	return nil
+}
+
+// Insert enqueues jobs in the caller's transaction: they exist if and only if
+// it commits.
+func (q *Queue) Insert(ctx context.Context, tx *db.Tx, orders ...Order) error {
+	if len(orders) == 0 {
+		return nil
+	}
+	params := make([]river.InsertManyParams, len(orders))
+	for i, o := range orders {
+		opts := &river.InsertOpts{Queue: o.Queue, ScheduledAt: o.At}
+		if o.Queue == "" {
+			opts.Queue = queueOf(o.Args)
+		}
+		params[i] = river.InsertManyParams{Args: o.Args, InsertOpts: opts}
+	}
+	if err := q.client.insert(ctx, tx, params); err != nil {
+		return fmt.Errorf("enqueue: %w", err)
+	}
+	return nil
+}
+
+// Run works jobs until ctx ends; then it takes no more, waits for the running
+// ones as long as grace, and cancels what is left.
+func (q *Queue) Run(ctx context.Context, grace time.Duration) error {
+	if err := q.client.Start(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("start the queue: %w", err)
+	}
+	<-ctx.Done()
+	soft, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	if err := q.client.Stop(soft); err == nil || !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	hard, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return q.client.StopAndCancel(hard)
+}
+
+type worker[T Args] struct {
+	river.WorkerDefaults[T]
+	work func(context.Context, Job[T]) error
+}
+
+func (w *worker[T]) Work(ctx context.Context, j *river.Job[T]) error {
+	ctx = trail.With(ctx, slog.Int64("job_id", j.ID), slog.String("job", j.Kind))
+	return w.work(ctx, Job[T]{ID: j.ID, Run: j.ID<<8 | int64(j.Attempt&0xff), Args: j.Args})
+}
+
+type onPostgres struct{ *river.Client[pgx.Tx] }
+
+func (c onPostgres) insert(ctx context.Context, tx *db.Tx, params []river.InsertManyParams) error {
+	_, err := c.InsertManyFastTx(ctx, tx.PGX(), params)
+	return err
+}
+
+type onSQLite struct{ *river.Client[*sql.Tx] }
+
+func (c onSQLite) insert(ctx context.Context, tx *db.Tx, params []river.InsertManyParams) error {
+	_, err := c.InsertManyFastTx(ctx, tx.SQL(), params)
+	return err
+}
+
+// reporter logs each failed run once; River keeps the error beside the job.
+type reporter struct{ log *slog.Logger }
+
+func (r reporter) HandleError(ctx context.Context, j *rivertype.JobRow, err error) *river.ErrorHandlerResult {
+	r.log.ErrorContext(ctx, "job failed, it will run again", "job_id", j.ID, "job", j.Kind, "attempt", j.Attempt, "error", err)
+	return nil
+}
+
+func (r reporter) HandlePanic(ctx context.Context, j *rivertype.JobRow, panicVal any, trace string) *river.ErrorHandlerResult {
+	r.log.ErrorContext(ctx, "job panicked, it will run again", "job_id", j.ID, "job", j.Kind, "panic", fmt.Sprint(panicVal), "trace", trace)
+	return nil
+}
+
+// quiet passes River's warnings and errors on and drops its chatter.
+type quiet struct{ slog.Handler }
+
+func (h quiet) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && h.Handler.Enabled(ctx, l)
+}
