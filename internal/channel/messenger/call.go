@@ -1,0 +1,138 @@
+package messenger
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"beckon/internal/channel"
+)
+
+// maxAnswer bounds what is read of an answer; Graph's are below 1 kB.
+const maxAnswer = 1 << 16
+
+// What becomes of a call that brought no answer.
+var (
+	held      = channel.Result{Outcome: channel.TryLater, Detail: "not sent: the Page was stopped"}
+	cancelled = channel.Result{Outcome: channel.TryLater, Detail: "not sent: stopped before the call"}
+	unreached = channel.Result{Outcome: channel.TryLater, Detail: "not sent: no connection to Graph"}
+	lost      = channel.Result{Outcome: channel.Unknown, Detail: "sent, but the answer was lost"}
+)
+
+// newTransport keeps a connection for each call that may be in flight. It
+// speaks HTTP/1.1 only: a connection that breaks then puts one message in
+// doubt, and not all that share it.
+func newTransport(workers int) *http.Transport {
+	t := &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		MaxIdleConnsPerHost: 8 * workers,
+		IdleConnTimeout:     time.Minute,
+		TLSHandshakeTimeout: 10 * time.Second,
+		DisableCompression:  true,
+		Protocols:           new(http.Protocols),
+	}
+	t.Protocols.SetHTTP1(true)
+	return t
+}
+
+// post makes one call and says what came of it. The transport is used without
+// a client around it, so no redirect can carry the token elsewhere.
+func (c *Client) post(ctx context.Context, d door, body []byte, byToken bool) channel.Result {
+	if ctx.Err() != nil {
+		return cancelled
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	var written atomic.Bool
+	req, err := http.NewRequestWithContext(watch(ctx, &written), http.MethodPost, d.url, bytes.NewReader(body))
+	if err != nil {
+		return channel.Result{Outcome: channel.StopTheLine, Detail: "the Page's Graph id does not fit into an address"}
+	}
+	req.Header = http.Header{"Authorization": {d.authorization}, "Content-Type": {"application/json"}, "User-Agent": {"beckon"}}
+	res, err := c.transport.RoundTrip(req)
+	if err != nil {
+		return withoutAnswer(written.Load())
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	return judge(res.StatusCode, res.Header, answer, err, byToken)
+}
+
+// watch notes whether the request may have left: a connection was found for
+// it. The transport asks for another one only when nothing was written to the first.
+func watch(ctx context.Context, written *atomic.Bool) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { written.Store(false) },
+		GotConn: func(httptrace.GotConnInfo) { written.Store(true) },
+	})
+}
+
+func withoutAnswer(written bool) channel.Result {
+	if written {
+		return lost
+	}
+	return unreached
+}
+
+// judge turns an answer into a result.
+func judge(status int, header http.Header, body []byte, readErr error, byToken bool) channel.Result {
+	var a struct {
+		MessageID string      `json:"message_id"`
+		Error     *graphError `json:"error"`
+	}
+	unreadable := readErr != nil || json.Unmarshal(body, &a) != nil
+	switch {
+	case !unreadable && a.Error != nil:
+		return a.Error.result(status, header, byToken)
+	case status >= 200 && status < 300 && !unreadable && a.MessageID != "":
+		return channel.Result{Outcome: channel.Accepted, ProviderID: a.MessageID}
+	}
+	return byStatus(status, header)
+}
+
+// byStatus judges an answer whose body says nothing.
+func byStatus(status int, header http.Header) channel.Result {
+	r := channel.Result{Detail: "Graph answered " + strconv.Itoa(status) + " with nothing readable"}
+	switch {
+	case status < 300 || status >= 500:
+		r.Outcome = channel.Unknown
+	case status == http.StatusTooManyRequests:
+		r.Outcome, r.RetryAfter = channel.TryLater, retryAfter(header)
+	case status < 400, status == http.StatusUnauthorized, status == http.StatusForbidden:
+		r.Outcome = channel.StopTheLine
+	default:
+		r.Outcome = channel.Refused
+	}
+	return r
+}
+
+// retryAfter reads how long to wait: the plain header, or the longest of the
+// times that the usage header names for this business.
+func retryAfter(h http.Header) time.Duration {
+	if s, err := strconv.Atoi(h.Get("Retry-After")); err == nil && s > 0 {
+		return time.Duration(s) * time.Second
+	}
+	if at, err := http.ParseTime(h.Get("Retry-After")); err == nil {
+		return max(0, time.Until(at))
+	}
+	var usage map[string][]struct {
+		Minutes float64 `json:"estimated_time_to_regain_access"`
+	}
+	if json.Unmarshal([]byte(cmp.Or(h.Get("X-Business-Use-Case-Usage"), "{}")), &usage) != nil {
+		return 0
+	}
+	var wait time.Duration
+	for _, cases := range usage {
+		for _, u := range cases {
+			wait = max(wait, time.Duration(u.Minutes*float64(time.Minute)))
+		}
+	}
+	return wait
+}

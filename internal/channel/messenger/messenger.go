@@ -1,0 +1,144 @@
+// Package messenger reaches people in Facebook Messenger through Meta's Graph
+// API, and reads what the Messenger webhooks tell.
+package messenger
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"beckon/internal/channel"
+	"beckon/internal/fault"
+)
+
+const (
+	maxBatch           = 500
+	defaultTimeout     = 15 * time.Second
+	defaultConcurrency = 64
+)
+
+// Settings is what an operator configures.
+type Settings struct {
+	GraphURL     string        // "https://graph.facebook.com"
+	GraphVersion string        // "v25.0"
+	AppID        string        //
+	AppSecret    string        // signs calls and callbacks; callbacks are refused without it
+	VerifyToken  string        // what Meta repeats when it checks the webhook address
+	Timeout      time.Duration // of one call; 0 takes 15 s
+	Concurrency  int           // calls in flight per Send; 0 takes 64
+}
+
+// Client sends Messenger messages. It implements channel.Sender.
+type Client struct {
+	root      string // Graph address with version and closing slash
+	secret    []byte
+	timeout   time.Duration
+	workers   int
+	transport *http.Transport
+}
+
+// New returns a client. A nil transport takes one tuned for the settings; a
+// transport given must not be shared with code that changes it.
+func New(s Settings, transport *http.Transport) (*Client, error) {
+	base, err := url.Parse(s.GraphURL)
+	if err != nil || base.Host == "" {
+		return nil, fault.New(fault.Invalid, "graph_url", "The Graph address is not a full URL.")
+	}
+	if s.GraphVersion == "" {
+		return nil, fault.New(fault.Invalid, "graph_version", "The Graph version is not set.")
+	}
+	c := &Client{
+		root:      strings.TrimRight(s.GraphURL, "/") + "/" + s.GraphVersion + "/",
+		secret:    []byte(s.AppSecret),
+		timeout:   s.Timeout,
+		workers:   s.Concurrency,
+		transport: transport,
+	}
+	if c.timeout <= 0 {
+		c.timeout = defaultTimeout
+	}
+	if c.workers <= 0 {
+		c.workers = defaultConcurrency
+	}
+	if c.transport == nil {
+		c.transport = newTransport(c.workers)
+	}
+	return c, nil
+}
+
+// Kind is channel.Messenger.
+func (c *Client) Kind() channel.Kind { return channel.Messenger }
+
+// MaxBatch is the largest number of messages Send takes at once.
+func (c *Client) MaxBatch() int { return maxBatch }
+
+// Send posts the messages, several at a time. Once Graph says that the Page
+// itself is the problem, the messages not yet begun come back as TryLater
+// without a call.
+func (c *Client) Send(ctx context.Context, b channel.Batch) []channel.Result {
+	results := make([]channel.Result, len(b.Messages))
+	d := c.door(b.Page)
+	var stopped atomic.Bool
+	each(c.workers, len(results), func(i int) {
+		if stopped.Load() {
+			results[i] = held
+			return
+		}
+		results[i] = c.sendOne(ctx, d, b.Lane, &b.Messages[i])
+		if results[i].Outcome == channel.StopTheLine {
+			stopped.Store(true)
+		}
+	})
+	return results
+}
+
+// AskOptIn sends the "Notify Me" request: title is what the person is asked
+// to be told about, payload comes back with the token. It goes through only
+// inside the window. StopTheLine with code 10/1404170 means that the Page may
+// not ask any more; it may still send.
+func (c *Client) AskOptIn(ctx context.Context, page channel.Page, psid, title, payload string) channel.Result {
+	return c.post(ctx, c.door(page), optInRequest(psid, title, payload), false)
+}
+
+func (c *Client) sendOne(ctx context.Context, d door, lane channel.Lane, m *channel.Message) channel.Result {
+	body, err := request(lane, m)
+	if err != nil {
+		return channel.Result{Outcome: channel.Refused, Detail: err.Error()}
+	}
+	return c.post(ctx, d, body, lane == channel.OneTime || lane == channel.Recurring)
+}
+
+// door is where the messages of one Page go in, and the key to it. The proof
+// is the same for all calls with one token, so it is made once per Send.
+type door struct{ url, authorization string }
+
+func (c *Client) door(p channel.Page) door {
+	d := door{url: c.root + url.PathEscape(p.GraphID) + "/messages", authorization: "Bearer " + p.AccessToken}
+	if len(c.secret) > 0 {
+		mac := hmac.New(sha256.New, c.secret)
+		mac.Write([]byte(p.AccessToken))
+		d.url += "?appsecret_proof=" + hex.EncodeToString(mac.Sum(nil))
+	}
+	return d
+}
+
+// each calls do for 0 to n-1, at most workers at a time.
+func each(workers, n int, do func(int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(workers, n) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(i)
+			}
+		})
+	}
+	wg.Wait()
+}
