@@ -16,3 +16,12 @@ func (t *Tx) SkipLocked() string {
 	}
 	return ""
 }
+
+// TimeType names the type to cast a bound moment to where SQL cannot tell it
+// from its surroundings.
+func (t *Tx) TimeType() string {
+	if t.pgx != nil {
+		return "timestamptz"
+	}
+	return "text"
+}

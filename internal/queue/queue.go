@@ -31,10 +31,9 @@ const (
 // Args are a job's arguments: a JSON struct that names its kind.
 type Args = river.JobArgs
 
-// Job is one run of a job.
+// Job is one run of a job. The ID stays the same when it runs again.
 type Job[T Args] struct {
 	ID   int64
-	Run  int64 // unique to this run of this job
 	Args T
 }
 
@@ -172,7 +171,7 @@ type worker[T Args] struct {
 
 func (w *worker[T]) Work(ctx context.Context, j *river.Job[T]) error {
 	ctx = trail.With(ctx, slog.Int64("job_id", j.ID), slog.String("job", j.Kind))
-	return w.work(ctx, Job[T]{ID: j.ID, Run: j.ID<<8 | int64(j.Attempt&0xff), Args: j.Args})
+	return w.work(ctx, Job[T]{ID: j.ID, Args: j.Args})
 }
 
 type onPostgres struct{ *river.Client[pgx.Tx] }

@@ -145,7 +145,7 @@ CREATE TABLE deliveries (
     route_from   SMALLINT NOT NULL DEFAULT 0, -- lanes of the route before this one are used up
     state        TEXT NOT NULL,
     attempt      SMALLINT NOT NULL DEFAULT 0, -- tries so far
-    run_id       BIGINT NOT NULL DEFAULT 0, -- the job run that claimed it
+    job_id       BIGINT NOT NULL DEFAULT 0, -- the job that claimed it
     token_id     uuid,
     provider_id  TEXT NOT NULL DEFAULT '',
     code         TEXT NOT NULL DEFAULT '',
@@ -166,7 +166,7 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_contact ON deliveries (contact_id, id);
 
 -- One try of a delivery on one lane, written when its outcome is known; until
--- then the delivery row (state sending, attempt, run_id, sent_at) is the record.
+-- then the delivery row (state sending, attempt, job_id, sent_at) is the record.
 CREATE TABLE attempts (
     delivery_id BIGINT NOT NULL,
     n           SMALLINT NOT NULL,
