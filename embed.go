@@ -9,3 +9,8 @@ import "embed"
 //
 //go:embed migrations
 var Migrations embed.FS
+
+// OpenAPI is the specification of the HTTP API, as YAML.
+//
+//go:embed openapi.yaml
+var OpenAPI string

@@ -1,0 +1,60 @@
+package api
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"beckon/internal/db"
+	"beckon/internal/fault"
+	"beckon/internal/seal"
+)
+
+// Parts is what the HTTP face stands on.
+type Parts struct {
+	Spec        string // openapi.yaml
+	DB          *db.DB
+	Box         *seal.Box
+	Keys        *Keys
+	Log         *slog.Logger
+	Now         func() time.Time
+	ImportLimit int64 // the largest import body, in bytes
+}
+
+// router returns Echo with everything that holds for all operations, and those
+// that need no domain.
+func router(p Parts, contract *Contract) *echo.Echo {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.Binder = binder{}
+	e.HTTPErrorHandler = problems(p.Log)
+	e.Use(
+		requestIDs(),
+		accessLog(p.Log),
+		recoverPanics(p.Log),
+		headers(),
+		limitBodies(contract, p.ImportLimit),
+		authorize(contract, p.Keys),
+		contentTypes(contract),
+		validate(contract),
+		NewIdempotency(p.DB, p.Box, p.Now).once(contract, p.Log),
+	)
+	e.GET("/healthz", func(c echo.Context) error { return c.JSONBlob(http.StatusOK, []byte(`{"status":"ok"}`)) })
+	e.GET("/readyz", ready(p.DB))
+	e.GET("/openapi.yaml", func(c echo.Context) error {
+		return c.Blob(http.StatusOK, "application/yaml", []byte(p.Spec))
+	})
+	docs(e)
+	return e
+}
+
+func ready(d *db.DB) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if err := d.Ping(c.Request().Context()); err != nil {
+			return fault.New(fault.Unavailable, "unavailable", "The database does not answer.").Because(err)
+		}
+		return c.JSONBlob(http.StatusOK, []byte(`{"status":"ok"}`))
+	}
+}
