@@ -1,0 +1,128 @@
+// Package content is what a campaign says: Liquid templates, checked and
+// compiled once, then filled in for each contact on each channel.
+package content
+
+import (
+	"beckon/internal/channel"
+	"beckon/internal/fault"
+)
+
+// Source is the content of a campaign as its author wrote it; a channel left
+// out is nil. Every text is a Liquid template.
+type Source struct {
+	Messenger *Messenger `json:"messenger,omitempty"`
+	SMS       *SMS       `json:"sms,omitempty"`
+	Email     *Email     `json:"email,omitempty"`
+}
+
+// Messenger is one Messenger message: a text with things to tap.
+type Messenger struct {
+	Text         string       `json:"text"`
+	QuickReplies []QuickReply `json:"quick_replies,omitempty"`
+	Buttons      []Button     `json:"buttons,omitempty"`
+}
+
+// QuickReply is an answer offered under the message. Its payload comes back
+// when it is tapped.
+type QuickReply struct {
+	Title   string `json:"title"`
+	Payload string `json:"payload"`
+}
+
+// The kinds of Button.
+const (
+	ButtonURL      = "web_url"
+	ButtonPostback = "postback"
+)
+
+// Button is a button on the message: it opens URL or sends Payload back.
+type Button struct {
+	Type    string `json:"type"`
+	Title   string `json:"title"`
+	URL     string `json:"url,omitempty"`
+	Payload string `json:"payload,omitempty"`
+}
+
+// SMS is a text message.
+type SMS struct {
+	Text string `json:"text"`
+}
+
+// Email is an e-mail. Of HTML and Text one may be left out: it is made from the
+// other.
+type Email struct {
+	Subject string `json:"subject"`
+	HTML    string `json:"html,omitempty"`
+	Text    string `json:"text,omitempty"`
+}
+
+// Warning is something that may be meant but is worth a look before sending.
+type Warning struct {
+	Pointer string
+	Code    string
+	Detail  string
+}
+
+// The codes of warnings.
+const (
+	WarnNothingToTap        = "nothing_to_tap"
+	WarnSMSWithoutLink      = "sms_without_link"
+	WarnSMSWithoutOptOut    = "sms_without_opt_out"
+	WarnEmailWithoutLink    = "email_without_link"
+	WarnEmailWithoutOptOut  = "email_without_unsubscribe"
+	WarnFailsWithoutDetails = "may_fail" // an expression fails for contacts who lack a value it uses
+)
+
+// Compiled is content ready to be filled in. It is safe for use by many
+// goroutines.
+type Compiled struct {
+	messenger *messenger
+	sms       *template
+	mail      *mail
+	attrs     bool
+}
+
+// Compile checks everything and compiles it. The error is fault.Invalid with a
+// field for every mistake found; pointers start at /content.
+func Compile(src Source) (*Compiled, []Warning, error) {
+	c := newCompiler()
+	out := &Compiled{
+		messenger: c.messenger(src.Messenger),
+		sms:       c.sms(src.SMS),
+		mail:      c.mail(src.Email),
+	}
+	out.attrs = c.attrs
+	if err := fault.InvalidFields(c.fields...); err != nil {
+		return nil, c.warnings, err
+	}
+	return out, c.warnings, nil
+}
+
+// Has reports whether there is something to say on that channel.
+func (c *Compiled) Has(kind channel.Kind) bool {
+	switch kind {
+	case channel.Messenger:
+		return c.messenger != nil
+	case channel.SMS:
+		return c.sms != nil
+	case channel.Email:
+		return c.mail != nil
+	}
+	return false
+}
+
+// UsesAttributes reports whether any text looks at contact.attributes; when it
+// does not, Contact.Attributes need not be loaded.
+func (c *Compiled) UsesAttributes() bool { return c.attrs }
+
+// The codes of the errors that filling in can end with. All are fault.Invalid:
+// this content cannot be sent to this contact, another lane may work.
+const (
+	CodeEmpty        = "content_empty"         // nothing is left to say
+	CodeTooLong      = "content_too_long"      // over the channel's limit
+	CodeBadURL       = "content_bad_url"       // a button would lead nowhere
+	CodeRenderFailed = "content_render_failed" // an expression fails on this contact's values
+	CodeNone         = "content_missing"       // the campaign says nothing on this channel
+)
+
+func refuse(code, detail string) error { return fault.New(fault.Invalid, code, "%s", detail) }

@@ -1,0 +1,102 @@
+package content
+
+import (
+	"strings"
+
+	"github.com/osteele/liquid"
+)
+
+// maxOutput is the most that one hole may write, in bytes.
+const maxOutput = 1 << 20
+
+// hole is a part of a template that differs from contact to contact. A plain
+// variable, with or without a default, is looked up; the engine does the rest.
+type hole struct {
+	mode mode
+	key  string // holes with the same key write the same
+
+	field    field    // a string variable, or
+	attr     []string // a path into the attributes, or
+	fallback string   // with either: what to write in place of nothing
+	def      bool
+
+	template *liquid.Template // anything else
+}
+
+func (h *hole) render(f *frame) (string, error) {
+	switch {
+	case h.template != nil:
+		return h.run(f)
+	case h.field != noField:
+		v := f.vars.get(h.field)
+		if v == "" {
+			v = h.fallback
+		}
+		return h.mode.write(v), nil
+	}
+	v := f.attribute(h.attr)
+	if h.def && blank(v) {
+		v = h.fallback
+	}
+	return h.mode.write(show(v)), nil
+}
+
+func (h *hole) run(f *frame) (string, error) {
+	out, err := run(h.template, f.bindings())
+	if err != nil {
+		return "", err
+	}
+	switch h.mode {
+	case line:
+		return oneLine(out), nil
+	case derived:
+		return textOf(out), nil
+	}
+	return out, nil
+}
+
+// part is fixed text followed by a hole; the last part of a template may have
+// none.
+type part struct {
+	text string
+	hole *hole
+}
+
+// template is a compiled text.
+type template struct{ parts []part }
+
+// render writes the text for one contact.
+func (t *template) render(f *frame) (string, error) {
+	var b strings.Builder
+	for _, p := range t.parts {
+		b.WriteString(p.text)
+		if p.hole == nil {
+			continue
+		}
+		v, err := p.hole.render(f)
+		if err != nil {
+			return "", refuse(CodeRenderFailed, "An expression fails on the values of this contact.")
+		}
+		b.WriteString(v)
+	}
+	return b.String(), nil
+}
+
+// fixed is the text without its holes.
+func (t *template) fixed() string {
+	var b strings.Builder
+	for _, p := range t.parts {
+		b.WriteString(p.text)
+	}
+	return b.String()
+}
+
+// empty reports whether the text can never say anything.
+func (t *template) empty() bool {
+	for _, p := range t.parts {
+		if p.hole != nil || strings.TrimSpace(p.text) != "" {
+			return false
+		}
+	}
+	return true
+}
