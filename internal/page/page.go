@@ -1,0 +1,129 @@
+// Package page keeps the Facebook Pages whose bots we drive: their names,
+// what Meta lets them do, and their sealed access tokens.
+package page
+
+import (
+	"regexp"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"beckon/internal/fault"
+)
+
+// Capability says whether Meta lets a Page do something.
+type Capability string
+
+// The states of a capability: unknown until tried or told.
+const (
+	CapabilityUnknown Capability = "unknown"
+	CapabilityWorks   Capability = "works"
+	CapabilityOff     Capability = "off"
+)
+
+// Health is what Graph said to the access token when it was last used.
+type Health string
+
+// The states of an access token.
+const (
+	HealthUnknown Health = "unknown"
+	HealthWorks   Health = "works"
+	HealthRefused Health = "refused"
+)
+
+// Page is a Facebook Page. Its access token is not part of it: see
+// Store.Sender.
+type Page struct {
+	ID             uuid.UUID `gorm:"primaryKey"`
+	FacebookPageID string    // the Graph id
+	Name           string
+	Username       string // the m.me name; may be empty
+	OneTime        Capability
+	TokenHealth    Health
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+}
+
+// Handle is the Page's name in m.me links: its username, or else its Graph id.
+func (p Page) Handle() string {
+	if p.Username != "" {
+		return p.Username
+	}
+	return p.FacebookPageID
+}
+
+// Draft is a Page to be added.
+type Draft struct {
+	FacebookPageID string // digits
+	Name           string
+	Username       string // may be empty
+	AccessToken    string
+}
+
+// Patch is a change to a Page. Fields that are nil stay as they are.
+type Patch struct {
+	Name        *string
+	Username    *string // "" removes it
+	AccessToken *string
+	OneTime     *Capability
+}
+
+// Line names the Page as a sender, for the stops of lines.
+func Line(id uuid.UUID) string { return "messenger:" + id.String() }
+
+var (
+	graphID  = regexp.MustCompile(`^[0-9]{1,32}$`)
+	username = regexp.MustCompile(`^[A-Za-z0-9.]{0,50}$`)
+)
+
+func (d Draft) check() error {
+	var bad []fault.Field
+	if !graphID.MatchString(d.FacebookPageID) {
+		bad = append(bad, fault.Field{Pointer: "/facebook_page_id", Code: "pattern", Detail: "Must be 1 to 32 digits."})
+	}
+	bad = append(bad, checkName(&d.Name)...)
+	bad = append(bad, checkUsername(&d.Username)...)
+	bad = append(bad, checkAccessToken(&d.AccessToken)...)
+	return fault.InvalidFields(bad...)
+}
+
+func (p Patch) check() error {
+	bad := append(checkName(p.Name), checkUsername(p.Username)...)
+	bad = append(bad, checkAccessToken(p.AccessToken)...)
+	if p.OneTime != nil && *p.OneTime != CapabilityUnknown && *p.OneTime != CapabilityWorks && *p.OneTime != CapabilityOff {
+		bad = append(bad, fault.Field{Pointer: "/capabilities/one_time", Code: "enum", Detail: "Must be unknown, works or off."})
+	}
+	return fault.InvalidFields(bad...)
+}
+
+func checkName(s *string) []fault.Field {
+	if s == nil || storable(*s, 200) {
+		return nil
+	}
+	return []fault.Field{{Pointer: "/name", Code: "length", Detail: "Must be a text of 1 to 200 characters."}}
+}
+
+func checkUsername(s *string) []fault.Field {
+	if s == nil || username.MatchString(*s) {
+		return nil
+	}
+	return []fault.Field{{Pointer: "/username", Code: "pattern", Detail: "Must be at most 50 letters, digits and dots."}}
+}
+
+func checkAccessToken(s *string) []fault.Field {
+	if s == nil || storable(*s, 1000) && !strings.ContainsFunc(*s, blank) {
+		return nil
+	}
+	return []fault.Field{{Pointer: "/access_token", Code: "pattern", Detail: "Must be 1 to 1000 characters without spaces and line breaks."}}
+}
+
+// blank finds what would break the header that carries the token.
+func blank(r rune) bool { return r <= ' ' || r == 0x7f }
+
+// storable reports whether both engines can keep the text.
+func storable(s string, most int) bool {
+	n := utf8.RuneCountInString(s)
+	return n >= 1 && n <= most && utf8.ValidString(s) && !strings.Contains(s, "\x00")
+}

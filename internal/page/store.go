@@ -1,0 +1,233 @@
+package page
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"beckon/internal/channel"
+	"beckon/internal/db"
+	"beckon/internal/fault"
+	"beckon/internal/seal"
+)
+
+// sealedAs is what access tokens are bound to when they are sealed.
+const sealedAs = "page"
+
+// columns are all but the access token, which only Sender reads.
+const columns = "id, facebook_page_id, name, username, one_time, token_health, created_at, updated_at"
+
+var (
+	errNone  = fault.New(fault.NotFound, "page_not_found", "There is no such page.")
+	errTaken = fault.New(fault.Conflict, "page_taken", "This Facebook Page is already known.").
+			With(fault.Field{Pointer: "/facebook_page_id", Code: "page_taken", Detail: "This Facebook Page is already known."})
+	errInUse = fault.New(fault.Conflict, "page_in_use", "Campaigns, contacts' Messenger addresses or tokens depend on this page.")
+)
+
+// Store keeps Pages. It is safe for use by many goroutines.
+type Store struct {
+	db  *db.DB
+	box *seal.Box
+	now func() time.Time
+}
+
+// NewStore returns a store whose access tokens are sealed with box.
+func NewStore(d *db.DB, box *seal.Box, now func() time.Time) *Store {
+	return &Store{db: d, box: box, now: now}
+}
+
+func (s *Store) moment() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
+
+// row is what stands in the table.
+type row struct {
+	Page
+	AccessToken []byte
+}
+
+func (row) TableName() string { return "pages" }
+
+// Create adds a Page. A Graph id that is known already is a Conflict with code
+// page_taken.
+func (s *Store) Create(ctx context.Context, d Draft) (Page, error) {
+	if err := d.check(); err != nil {
+		return Page{}, err
+	}
+	sealed, err := s.box.Seal(d.AccessToken, sealedAs)
+	if err != nil {
+		return Page{}, fmt.Errorf("create page: %w", err)
+	}
+	now := s.moment()
+	p := Page{ID: uuid.Must(uuid.NewV7()), FacebookPageID: d.FacebookPageID, Name: d.Name, Username: d.Username,
+		OneTime: CapabilityUnknown, TokenHealth: HealthUnknown, CreatedAt: now, UpdatedAt: now}
+	err = s.db.Transact(ctx, func(tx *db.Tx) error { return tx.Create(&row{Page: p, AccessToken: sealed}).Error })
+	switch {
+	case db.DuplicateOf(err) == "pages_facebook_page_id":
+		return Page{}, errTaken
+	case err != nil:
+		return Page{}, fmt.Errorf("create page: %w", err)
+	}
+	return p, nil
+}
+
+// Get returns a Page, or a NotFound fault.
+func (s *Store) Get(ctx context.Context, id uuid.UUID) (Page, error) {
+	var p []Page
+	err := s.db.Read(ctx).Raw("SELECT "+columns+" FROM pages WHERE id = ?", id).Scan(&p).Error
+	return one(p, err)
+}
+
+// List returns up to limit Pages, newest first: those after the Page with the
+// id after, or the first ones when after is uuid.Nil.
+func (s *Store) List(ctx context.Context, after uuid.UUID, limit int) ([]Page, error) {
+	q := s.db.Read(ctx).Table("pages").Select(columns).Order("id DESC").Limit(limit)
+	if after != uuid.Nil {
+		q = q.Where("id < ?", after)
+	}
+	var list []Page
+	if err := q.Scan(&list).Error; err != nil {
+		return nil, fmt.Errorf("list pages: %w", err)
+	}
+	return list, nil
+}
+
+// ByGraphID returns the Pages with the given Graph ids, by Graph id. Ids that
+// are not known are left out.
+func (s *Store) ByGraphID(ctx context.Context, graphIDs ...string) (map[string]Page, error) {
+	var list []Page
+	err := s.db.Read(ctx).Raw("SELECT "+columns+" FROM pages WHERE facebook_page_id IN ?", graphIDs).Scan(&list).Error
+	if err != nil {
+		return nil, fmt.Errorf("find pages by Graph id: %w", err)
+	}
+	found := make(map[string]Page, len(list))
+	for _, p := range list {
+		found[p.FacebookPageID] = p
+	}
+	return found, nil
+}
+
+// Patch changes a Page. A new access token starts with its health unknown and
+// lifts the stop of the Page's line, if there is one.
+func (s *Store) Patch(ctx context.Context, id uuid.UUID, change Patch) (Page, error) {
+	if err := change.check(); err != nil {
+		return Page{}, err
+	}
+	set, err := s.columnsOf(change)
+	if err != nil {
+		return Page{}, err
+	}
+	var after Page
+	err = s.db.Transact(ctx, func(tx *db.Tx) error {
+		if _, err := locked(tx, id); err != nil {
+			return err
+		}
+		if err := tx.Table("pages").Where("id = ?", id).Updates(set).Error; err != nil {
+			return fmt.Errorf("change page: %w", err)
+		}
+		if change.AccessToken != nil {
+			if err := liftStop(tx, id); err != nil {
+				return err
+			}
+		}
+		after, err = locked(tx, id)
+		return err
+	})
+	return after, err
+}
+
+func (s *Store) columnsOf(change Patch) (map[string]any, error) {
+	set := map[string]any{"updated_at": s.moment()}
+	if change.Name != nil {
+		set["name"] = *change.Name
+	}
+	if change.Username != nil {
+		set["username"] = *change.Username
+	}
+	if change.OneTime != nil {
+		set["one_time"] = string(*change.OneTime)
+	}
+	if change.AccessToken != nil {
+		sealed, err := s.box.Seal(*change.AccessToken, sealedAs)
+		if err != nil {
+			return nil, fmt.Errorf("change page: %w", err)
+		}
+		set["access_token"], set["token_health"] = sealed, string(HealthUnknown)
+	}
+	return set, nil
+}
+
+// Delete removes a Page. While anything depends on it the answer is a Conflict
+// with code page_in_use.
+func (s *Store) Delete(ctx context.Context, id uuid.UUID) error {
+	return s.db.Transact(ctx, func(tx *db.Tx) error {
+		// With the row locked nothing new can come to depend on it.
+		if _, err := locked(tx, id); err != nil {
+			return err
+		}
+		var used bool
+		err := tx.Raw(`SELECT EXISTS (SELECT 1 FROM campaigns WHERE page_id = ?) OR EXISTS (SELECT 1 FROM messenger_addresses WHERE page_id = ?)
+			OR EXISTS (SELECT 1 FROM tokens WHERE page_id = ?) OR EXISTS (SELECT 1 FROM opt_in_requests WHERE page_id = ?)`, id, id, id, id).Scan(&used).Error
+		switch {
+		case err != nil:
+			return fmt.Errorf("delete page: %w", err)
+		case used:
+			return errInUse
+		}
+		if err := tx.Exec("DELETE FROM pages WHERE id = ?", id).Error; err != nil {
+			return fmt.Errorf("delete page: %w", err)
+		}
+		return liftStop(tx, id)
+	})
+}
+
+// Sender returns what is needed to send on behalf of a Page, its access token
+// opened. Not for use inside a transaction.
+func (s *Store) Sender(ctx context.Context, id uuid.UUID) (channel.Page, error) {
+	var got []row
+	err := s.db.Read(ctx).Raw("SELECT facebook_page_id, access_token FROM pages WHERE id = ?", id).Scan(&got).Error
+	r, err := one(got, err)
+	if err != nil {
+		return channel.Page{}, err
+	}
+	token, err := s.box.Open(r.AccessToken, sealedAs)
+	if err != nil {
+		return channel.Page{}, fmt.Errorf("open the access token of page %s: %w", id, err)
+	}
+	return channel.Page{GraphID: r.FacebookPageID, AccessToken: token}, nil
+}
+
+// MarkToken notes what Graph said to the Page's access token. Nothing is
+// written when that is known already.
+func (s *Store) MarkToken(ctx context.Context, tx *db.Tx, id uuid.UUID, health Health) error {
+	err := tx.WithContext(ctx).Exec("UPDATE pages SET token_health = ?, updated_at = ? WHERE id = ? AND token_health <> ?",
+		string(health), s.moment(), id, string(health)).Error
+	if err != nil {
+		return fmt.Errorf("mark the access token of page %s: %w", id, err)
+	}
+	return nil
+}
+
+func locked(tx *db.Tx, id uuid.UUID) (Page, error) {
+	var p []Page
+	err := tx.Raw("SELECT "+columns+" FROM pages WHERE id = ?"+tx.ForUpdate(), id).Scan(&p).Error
+	return one(p, err)
+}
+
+func liftStop(tx *db.Tx, id uuid.UUID) error {
+	if err := tx.Exec("DELETE FROM line_stops WHERE sender = ?", Line(id)).Error; err != nil {
+		return fmt.Errorf("lift the stop of page %s: %w", id, err)
+	}
+	return nil
+}
+
+func one[T any](found []T, err error) (T, error) {
+	var none T
+	switch {
+	case err != nil:
+		return none, fmt.Errorf("get page: %w", err)
+	case len(found) == 0:
+		return none, errNone
+	}
+	return found[0], nil
+}
