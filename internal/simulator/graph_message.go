@@ -1,0 +1,258 @@
+package simulator
+
+import (
+	"strconv"
+	"unicode/utf8"
+)
+
+// Limits of the Send API.
+const (
+	maxText         = 2000
+	maxMetadata     = 1000
+	maxPayload      = 1000
+	maxQuickReplies = 13
+	maxButtons      = 3
+	maxButtonTitle  = 20
+	maxButtonText   = 640
+	maxElements     = 10
+	maxElementText  = 80
+	maxRequestTitle = 65
+)
+
+// sendRequest is the body of a send.
+type sendRequest struct {
+	Recipient     map[string]string `json:"recipient"`
+	MessagingType string            `json:"messaging_type"`
+	Tag           string            `json:"tag"`
+	Message       *graphMessage     `json:"message"`
+	AccessToken   string            `json:"access_token"`
+}
+
+type graphMessage struct {
+	Text         *string      `json:"text"`
+	Attachment   *attachment  `json:"attachment"`
+	Template     *utility     `json:"template"`
+	QuickReplies []quickReply `json:"quick_replies"`
+	Metadata     string       `json:"metadata"`
+}
+
+type attachment struct {
+	Type    string          `json:"type"`
+	Payload templatePayload `json:"payload"`
+}
+
+type templatePayload struct {
+	TemplateType string    `json:"template_type"`
+	Title        string    `json:"title"`
+	Payload      string    `json:"payload"`
+	Text         string    `json:"text"`
+	Buttons      []button  `json:"buttons"`
+	Elements     []element `json:"elements"`
+	URL          string    `json:"url"`
+	AttachmentID string    `json:"attachment_id"`
+}
+
+type quickReply struct {
+	ContentType string `json:"content_type"`
+	Title       string `json:"title"`
+	Payload     string `json:"payload"`
+}
+
+type button struct {
+	Type    string `json:"type"`
+	Title   string `json:"title"`
+	Payload string `json:"payload"`
+	URL     string `json:"url"`
+}
+
+type element struct {
+	Title         string    `json:"title"`
+	Subtitle      string    `json:"subtitle"`
+	ImageURL      string    `json:"image_url"`
+	Buttons       []button  `json:"buttons"`
+	DefaultAction *struct{} `json:"default_action"`
+}
+
+type utility struct {
+	Name     string `json:"name"`
+	Language struct {
+		Code string `json:"code"`
+	} `json:"language"`
+}
+
+// The kinds of recipient that are known here.
+const (
+	byPSID  = "id"
+	byToken = "one_time_notif_token"
+)
+
+// check tells whether the request is well formed, before anybody is looked up.
+func (m *sendRequest) check() *graphError {
+	if len(m.Recipient) != 1 || (m.Recipient[byPSID] == "" && m.Recipient[byToken] == "") {
+		return invalidParam("Param recipient must have exactly one of id, one_time_notif_token")
+	}
+	if e := m.checkType(); e != nil {
+		return e
+	}
+	if m.Message == nil {
+		return invalidParam("Param message must be given")
+	}
+	return m.Message.check()
+}
+
+// checkType demands a messaging type where the recipient is a person, and
+// refuses tags: those that bots could use are retired.
+func (m *sendRequest) checkType() *graphError {
+	switch {
+	case m.Tag != "" || m.MessagingType == "MESSAGE_TAG":
+		return invalidParam("Invalid parameter: the message tag is deprecated")
+	case m.isUtility() != (m.Message != nil && m.Message.Template != nil):
+		return invalidParam("Param messaging_type UTILITY and message.template go together")
+	case m.isUtility() && m.Recipient[byPSID] != "":
+		return nil
+	case m.MessagingType == "" && m.Recipient[byToken] != "":
+		return nil
+	case m.MessagingType == "RESPONSE", m.MessagingType == "UPDATE":
+		return nil
+	}
+	return invalidParam("Param messaging_type must be one of {RESPONSE, UPDATE, MESSAGE_TAG, UTILITY}")
+}
+
+func (m *sendRequest) isUtility() bool { return m.MessagingType == "UTILITY" }
+
+func (m *graphMessage) check() *graphError {
+	if len(m.Metadata) > maxMetadata {
+		return invalidParam("Length of param message[metadata] must be less than or equal to %d", maxMetadata)
+	}
+	if e := m.checkReplies(); e != nil {
+		return e
+	}
+	switch {
+	case count(m.Text != nil, m.Attachment != nil, m.Template != nil) != 1:
+		return invalidParam("Must have exactly one of text, attachment")
+	case m.Text != nil:
+		return within("message[text]", *m.Text, maxText)
+	case m.Attachment != nil:
+		return m.Attachment.check()
+	}
+	return nil
+}
+
+func count(conditions ...bool) (n int) {
+	for _, c := range conditions {
+		if c {
+			n++
+		}
+	}
+	return n
+}
+
+// within demands a text that is not empty and not too long.
+func within(param, text string, limit int) *graphError {
+	if text == "" {
+		return invalidParam("Param %s must be a non-empty UTF-8 encoded string", param)
+	}
+	if len(text) > limit && utf8.RuneCountInString(text) > limit {
+		return invalidParam("Length of param %s must be less than or equal to %d", param, limit)
+	}
+	return nil
+}
+
+func (m *graphMessage) checkReplies() *graphError {
+	if len(m.QuickReplies) > maxQuickReplies {
+		return invalidParam("Param quick_replies must have at most %d elements", maxQuickReplies)
+	}
+	for i := range m.QuickReplies {
+		if e := m.QuickReplies[i].check("quick_replies[" + strconv.Itoa(i) + "]"); e != nil {
+			return e
+		}
+	}
+	return nil
+}
+
+func (q *quickReply) check(at string) *graphError {
+	switch q.ContentType {
+	case "user_email", "user_phone_number":
+		return nil
+	case "text":
+		return firstOf(within(at+"[title]", q.Title, maxButtonTitle), within(at+"[payload]", q.Payload, maxPayload))
+	}
+	return invalidParam("Param %s[content_type] is not supported", at)
+}
+
+func firstOf(errs ...*graphError) *graphError {
+	for _, e := range errs {
+		if e != nil {
+			return e
+		}
+	}
+	return nil
+}
+
+func (a *attachment) check() *graphError {
+	switch a.Type {
+	case "image", "audio", "video", "file":
+		if (a.Payload.URL == "") == (a.Payload.AttachmentID == "") {
+			return invalidParam("Param attachment[payload] must have one of url, attachment_id")
+		}
+		return nil
+	case "template":
+		return a.Payload.check()
+	}
+	return invalidParam("Param attachment[type] must be one of {image, audio, video, file, template}")
+}
+
+func (p *templatePayload) check() *graphError {
+	switch p.TemplateType {
+	case "one_time_notif_req":
+		return firstOf(within("title", p.Title, maxRequestTitle), within("payload", p.Payload, maxPayload))
+	case "button":
+		if len(p.Buttons) == 0 {
+			return invalidParam("Param buttons must have at least one element")
+		}
+		return firstOf(within("text", p.Text, maxButtonText), checkButtons(p.Buttons))
+	case "generic":
+		return p.checkElements()
+	}
+	return invalidParam("Param template_type is not supported")
+}
+
+func (p *templatePayload) checkElements() *graphError {
+	if n := len(p.Elements); n < 1 || n > maxElements {
+		return invalidParam("Param elements must have 1 to %d elements", maxElements)
+	}
+	for _, e := range p.Elements {
+		if e.Subtitle == "" && e.ImageURL == "" && len(e.Buttons) == 0 && e.DefaultAction == nil {
+			return invalidParam("An element must have a property besides its title")
+		}
+		if len(e.Subtitle) > maxElementText && utf8.RuneCountInString(e.Subtitle) > maxElementText {
+			return invalidParam("Length of param subtitle must be less than or equal to %d", maxElementText)
+		}
+		if fail := firstOf(within("title", e.Title, maxElementText), checkButtons(e.Buttons)); fail != nil {
+			return fail
+		}
+	}
+	return nil
+}
+
+func checkButtons(buttons []button) *graphError {
+	if len(buttons) > maxButtons {
+		return invalidParam("Param buttons must have at most %d elements", maxButtons)
+	}
+	for _, b := range buttons {
+		if fail := firstOf(within("button[title]", b.Title, maxButtonTitle), b.checkTarget()); fail != nil {
+			return fail
+		}
+	}
+	return nil
+}
+
+func (b *button) checkTarget() *graphError {
+	switch b.Type {
+	case "web_url":
+		return within("button[url]", b.URL, 2083)
+	case "postback", "phone_number":
+		return within("button[payload]", b.Payload, maxPayload)
+	}
+	return invalidParam("Param button[type] must be one of {web_url, postback, phone_number}")
+}
