@@ -92,6 +92,7 @@ CREATE TABLE tokens (
 CREATE INDEX tokens_available ON tokens (contact_id, page_id, topic, granted_at, id) WHERE status = 'available';
 CREATE INDEX tokens_contact ON tokens (contact_id);
 CREATE INDEX tokens_expiry ON tokens (expires_at) WHERE status = 'available';
+CREATE UNIQUE INDEX tokens_reserved ON tokens (delivery_id) WHERE status = 'reserved';
 
 -- The "Notify Me" messages that ask for a token.
 CREATE TABLE opt_in_requests (
@@ -107,6 +108,7 @@ CREATE TABLE opt_in_requests (
     updated_at  timestamptz NOT NULL
 );
 CREATE INDEX opt_in_requests_asked ON opt_in_requests (contact_id, page_id, topic, asked_at);
+CREATE INDEX opt_in_requests_sending ON opt_in_requests (asked_at) WHERE state = 'sending';
 
 -- One intent of a marketer.
 CREATE TABLE campaigns (
