@@ -19,7 +19,6 @@ var (
 	emptyLines     = regexp.MustCompile(`\n{3,}`)
 	address        = regexp.MustCompile(`https?://[^\s<>"']+[^\s<>"'.,;:!?)]`)
 	paragraphBreak = regexp.MustCompile(`\n[ \t]*\n\s*`)
-	lineBreak      = regexp.MustCompile(`([^>])\n`)
 )
 
 // textFrom makes the text part of an e-mail out of its HTML. Holes keep their
@@ -150,7 +149,7 @@ func htmlFrom(tokens []parser.Token) string {
 // paragraphs escapes text. An address that touches a following hole may go on
 // there, and is left to the mail program to find.
 func paragraphs(text string, more bool) string {
-	text = strings.ReplaceAll(text, "\r\n", "\n")
+	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
 	var b strings.Builder
 	at := 0
 	for _, m := range address.FindAllStringIndex(text, -1) {
@@ -162,6 +161,6 @@ func paragraphs(text string, more bool) string {
 		at = m[1]
 	}
 	b.WriteString(html.EscapeString(text[at:]))
-	out := paragraphBreak.ReplaceAllString(b.String(), "</p>\n<p>")
-	return lineBreak.ReplaceAllString(out, "$1<br>\n")
+	out := paragraphBreak.ReplaceAllString(b.String(), "</p>\r<p>")
+	return strings.NewReplacer("\n", "<br>\n", "\r", "\n").Replace(out)
 }
