@@ -109,6 +109,7 @@ func lostByDeadlineIsUnknown(t *testing.T, s Suite) {
 			expectAll(t, s, s.Batch(1), results, channel.Unknown)
 			return
 		}
+		require.Less(t, patience, 10*time.Second, "no request came through")
 	}
 }
 

@@ -1,0 +1,147 @@
+package sms
+
+import (
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+
+	"beckon/internal/channel"
+	"beckon/internal/fault"
+)
+
+const signatureHeader = "X-Twilio-Signature"
+
+// Receiver understands Twilio's callbacks. It implements channel.Receiver.
+type Receiver struct{ token string }
+
+// NewReceiver returns a receiver. It refuses to start without an auth token:
+// an empty key would make forging signatures easy.
+func NewReceiver(s Settings) (*Receiver, error) {
+	if s.AuthToken == "" {
+		return nil, invalid("credentials", "The Twilio auth token is not set.")
+	}
+	return &Receiver{token: s.AuthToken}, nil
+}
+
+// Headers names what Verify needs.
+func (r *Receiver) Headers() []string { return []string{signatureHeader} }
+
+// Verify checks Twilio's signature. Callback.URL must be the address as Twilio
+// knows it, query byte for byte.
+func (r *Receiver) Verify(cb channel.Callback) error {
+	signature := cb.Header[signatureHeader]
+	if signature == "" {
+		return fault.New(fault.Unauthorized, "no_signature", "The callback carries no signature.")
+	}
+	if !genuine(r.token, cb.URL, cb.Body, signature) {
+		return fault.New(fault.Unauthorized, "wrong_signature", "The signature does not fit address and form.")
+	}
+	return nil
+}
+
+// Events reads a status callback: one event, whose delivery is the last part
+// of the path. A text from a person gives EventOther; Inbound reads it.
+func (r *Receiver) Events(cb channel.Callback) ([]channel.Event, error) {
+	form, err := url.ParseQuery(string(cb.Body))
+	if err != nil {
+		return nil, fault.New(fault.Malformed, "unreadable_event", "Cannot read the form.")
+	}
+	e := channel.Event{Kind: statusKind(form.Get("MessageStatus")), Delivery: lastNumber(cb.URL)}
+	if sid := form.Get("MessageSid"); sid != "" {
+		e.ProviderIDs = []string{sid}
+	}
+	if e.Kind == channel.EventFailed {
+		e.Outcome, e.Code = failure(form)
+	}
+	return []channel.Event{e}, nil
+}
+
+func statusKind(status string) channel.EventKind {
+	switch status {
+	case "accepted", "scheduled", "queued", "sending", "sent":
+		return channel.EventAccepted
+	case "delivered", "partially_delivered":
+		return channel.EventDelivered
+	case "read":
+		return channel.EventRead
+	case "failed", "undelivered", "canceled":
+		return channel.EventFailed
+	}
+	return channel.EventOther
+}
+
+// failure says why a message did not arrive; Refused when Twilio does not.
+func failure(form url.Values) (channel.Outcome, string) {
+	code := form.Get("ErrorCode")
+	n, err := strconv.Atoi(code)
+	if err != nil {
+		return channel.Refused, ""
+	}
+	outcome, _ := classify(n, form.Get("From"))
+	if outcome == "" {
+		outcome = channel.Refused
+	}
+	return outcome, code
+}
+
+// lastNumber reads the last part of the URL's path, 0 when it is no number.
+func lastNumber(publicURL string) int64 {
+	u, err := url.Parse(publicURL)
+	if err != nil {
+		return 0
+	}
+	n, err := strconv.ParseInt(path.Base(u.Path), 10, 64)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
+
+// Wish is what an inbound text asks for beyond being a text.
+type Wish string
+
+// The wishes that carriers oblige everybody to honour.
+const (
+	NoWish Wish = ""
+	Stop   Wish = "stop"
+	Start  Wish = "start"
+	Help   Wish = "help"
+)
+
+// Inbound is a text that a person sent to us. Twilio answers the keywords
+// itself; sending a confirmation of our own would be a second one.
+type Inbound struct {
+	MessageSID string
+	From, To   string // E.164
+	Text       string
+	Wish       Wish
+}
+
+// ReadInbound reads a verified inbound callback.
+func ReadInbound(cb channel.Callback) (Inbound, error) {
+	form, err := url.ParseQuery(string(cb.Body))
+	if err != nil || form.Get("From") == "" || form.Get("MessageSid") == "" {
+		return Inbound{}, fault.New(fault.Malformed, "unreadable_event", "The form is not an inbound message.")
+	}
+	in := Inbound{MessageSID: form.Get("MessageSid"), From: form.Get("From"), To: form.Get("To"), Text: form.Get("Body")}
+	in.Wish = wish(form.Get("OptOutType"), in.Text)
+	return in, nil
+}
+
+// wish trusts Twilio's own reading where it gives one (Advanced Opt-Out), and
+// else knows the keywords that Twilio acts upon.
+func wish(optOutType, text string) Wish {
+	if optOutType == "" {
+		optOutType = text
+	}
+	switch strings.ToUpper(strings.Trim(optOutType, " \t\r\n.!\"'")) {
+	case "STOP", "STOPALL", "UNSUBSCRIBE", "END", "QUIT", "REVOKE", "OPTOUT", "CANCEL":
+		return Stop
+	case "START", "UNSTOP":
+		return Start
+	case "HELP", "INFO":
+		return Help
+	}
+	return NoWish
+}

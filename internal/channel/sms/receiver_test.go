@@ -1,0 +1,146 @@
+package sms_test
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"beckon/internal/channel"
+	"beckon/internal/channel/sms"
+	"beckon/internal/fault"
+)
+
+func TestEventsOfEveryStatus(t *testing.T) {
+	t.Parallel()
+	for status, kind := range map[string]channel.EventKind{
+		"accepted": channel.EventAccepted, "scheduled": channel.EventAccepted, "queued": channel.EventAccepted,
+		"sending": channel.EventAccepted, "sent": channel.EventAccepted,
+		"delivered": channel.EventDelivered, "partially_delivered": channel.EventDelivered, "read": channel.EventRead,
+		"undelivered": channel.EventFailed, "failed": channel.EventFailed, "canceled": channel.EventFailed,
+		"received": channel.EventOther, "": channel.EventOther,
+	} {
+		form := url.Values{"MessageSid": {"SM1"}, "MessageStatus": {status}, "From": {"+15005550006"}, "To": {phone}}
+		events, err := newReceiver(t).Events(callback("/webhooks/twilio/status/41?x=1", form))
+		require.NoError(t, err)
+		want := channel.Event{Kind: kind, Delivery: 41, ProviderIDs: []string{"SM1"}}
+		if kind == channel.EventFailed {
+			want.Outcome = channel.Refused
+		}
+		require.Equal(t, []channel.Event{want}, events)
+	}
+}
+
+func TestEventsSayWhyAMessageDidNotArrive(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		code, from string
+		want       channel.Outcome
+	}{
+		{"21610", "+15005550006", channel.OptedOut},
+		{"30005", "+15005550006", channel.Gone},
+		{"30034", "+15005550006", channel.StopTheLine},
+		{"30001", "+15005550006", channel.TryLater},
+		{"30004", "+15005550006", channel.Refused},
+		{"30004", "+18005550006", channel.OptedOut},
+		{"30004", "+18885550006", channel.OptedOut},
+		{"30004", "+188855500", channel.Refused},
+		{"30004", "+448005550006", channel.Refused},
+		{"12345", "+15005550006", channel.Refused},
+	} {
+		form := url.Values{"MessageSid": {"SM1"}, "MessageStatus": {"undelivered"}, "ErrorCode": {c.code}, "From": {c.from}}
+		events, err := newReceiver(t).Events(callback("/webhooks/twilio/status/41", form))
+		require.NoError(t, err)
+		require.Equal(t, c.want, events[0].Outcome, "%s from %s", c.code, c.from)
+		require.Equal(t, c.code, events[0].Code)
+	}
+}
+
+func TestEventsWithoutANumberInTheAddress(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{"/webhooks/twilio/status/", "/webhooks/twilio/status/-4", "/webhooks/twilio/status/9x", "/webhooks/twilio/status/99999999999999999999"} {
+		events, err := newReceiver(t).Events(callback(at, url.Values{"MessageStatus": {"sent"}}))
+		require.NoError(t, err)
+		require.Equal(t, []channel.Event{{Kind: channel.EventAccepted}}, events)
+	}
+	events, err := newReceiver(t).Events(channel.Callback{URL: "%zz", Body: []byte("MessageStatus=sent")})
+	require.NoError(t, err)
+	require.Zero(t, events[0].Delivery)
+	_, err = newReceiver(t).Events(channel.Callback{Body: []byte("a=%zz")})
+	require.True(t, fault.Is(err, fault.Malformed))
+}
+
+func TestReadInboundKnowsTheKeywords(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		optOutType, text string
+		want             sms.Wish
+	}{
+		{"", "STOP", sms.Stop},
+		{"", " stop. ", sms.Stop},
+		{"", "Unsubscribe", sms.Stop},
+		{"", "revoke", sms.Stop},
+		{"", "please stop sending", sms.NoWish},
+		{"STOP", "ARRET", sms.Stop},
+		{"START", "oui", sms.Start},
+		{"", "unstop", sms.Start},
+		{"HELP", "aide", sms.Help},
+		{"", "info", sms.Help},
+		{"", "Thanks!", sms.NoWish},
+		{"", "", sms.NoWish},
+	} {
+		in, err := sms.ReadInbound(callback("/webhooks/twilio/inbound", url.Values{
+			"MessageSid": {"SM5"}, "From": {phone}, "To": {"+15005550006"}, "Body": {c.text}, "OptOutType": {c.optOutType},
+		}))
+		require.NoError(t, err)
+		require.Equal(t, sms.Inbound{MessageSID: "SM5", From: phone, To: "+15005550006", Text: c.text, Wish: c.want}, in)
+	}
+}
+
+func TestReadInboundRefusesAnythingElse(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{"", "a=%zz", "MessageSid=SM1", "From=%2B1"} {
+		_, err := sms.ReadInbound(channel.Callback{Body: []byte(body)})
+		require.True(t, fault.Is(err, fault.Malformed), body)
+	}
+}
+
+func TestSegments(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		char  string
+		count int
+		want  int
+	}{
+		{"a", 0, 0},
+		{"a", 1, 1},
+		{"a", 160, 1},
+		{"a", 161, 2},
+		{"a", 306, 2},
+		{"a", 307, 3},
+		{"€", 80, 1},
+		{"€", 81, 2},
+		{"€", 152, 2}, // 76 in a part: the 153rd septet stays empty
+		{"€", 153, 3},
+		{"Ç", 160, 1},
+		{"ç", 70, 1},
+		{"ç", 71, 2},
+		{"ж", 134, 2},
+		{"ж", 135, 3},
+		{"👋", 35, 1},
+		{"👋", 36, 2},
+		{"👋", 67, 3}, // 33 in a part
+		{"`", 71, 2},
+		{"“", 71, 2},
+		{"\n", 160, 1},
+		{"\f", 80, 1},
+		{"~", 81, 2},
+		{"@", 160, 1},
+		{"Δ", 160, 1},
+		{"\xff", 71, 2},
+	} {
+		require.Equal(t, c.want, sms.Segments(strings.Repeat(c.char, c.count)), fmt.Sprintf("%d times %q", c.count, c.char))
+	}
+}
