@@ -1,0 +1,43 @@
+# What a developer needs, each one command. `make` lists them.
+GO ?= go
+LINT = $(GO) tool -modfile=tools/lint/go.mod golangci-lint
+# The embedded database is pure Go; only the race detector needs a C compiler.
+export CGO_ENABLED ?= 0
+
+.DEFAULT_GOAL := help
+.PHONY: help demo build test lint tidy generate check bench postgres
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+demo: ## see a campaign go out, against stand-in providers
+	$(GO) run ./cmd/beckon demo
+
+build: ## make the program: ./beckon
+	$(GO) build -trimpath -ldflags='-s -w' -o beckon ./cmd/beckon
+
+test: postgres ## run every test on both databases, with the race detector
+	CGO_ENABLED=1 $(GO) run ./internal/db/dbtest/withpostgres $(GO) test -race -timeout 15m ./...
+
+postgres: # the tests need PostgreSQL's server programs
+	@sh .ci/postgres
+
+lint: ## check the code's style
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt would change:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(LINT) run
+
+tidy: ## bring go.mod in order
+	$(GO) mod tidy
+
+generate: ## make the generated code again
+	$(GO) generate ./...
+
+check: ## is everything generated and tidy that should be?
+	$(GO) mod tidy -diff
+	$(GO) generate ./...
+	git diff --exit-code -- '*.go'
+
+bench: postgres ## measure imports, planning and sending, on both databases
+	$(GO) build -o ./bin/beckon ./cmd/beckon
+	$(GO) build -o ./bin/bench ./cmd/bench
+	$(GO) run ./internal/db/dbtest/withpostgres -durable ./bin/bench -beckon ./bin/beckon $(BENCH)
