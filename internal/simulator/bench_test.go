@@ -1,8 +1,11 @@
 package simulator
 
 import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
-	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -26,6 +29,7 @@ func BenchmarkSend(b *testing.B) {
 	twilio := bundle.twilioRequest(b, http.MethodPost, "/Messages.json", "")
 	sendgrid := bundle.request(b, http.MethodPost, "/sendgrid/v3/mail/send", "")
 	sendgrid.Header.Set("Authorization", "Bearer "+testKey)
+	mails := mailTo(strings.Split(strings.Repeat("ann@example.org,", 499)+"ann@example.org", ",")...)
 	for name, c := range map[string]struct {
 		req  *http.Request
 		body func(n int64) string
@@ -38,9 +42,7 @@ func BenchmarkSend(b *testing.B) {
 			return "To=%2B1415555" + strconv.FormatInt(1000+n%9000, 10) + "&MessagingServiceSid=" + testService +
 				"&Body=Spring+courses+are+open&StatusCallback=https%3A%2F%2Fe.x%2Fwebhooks%2Ftwilio%2Fstatus%2F17&ValidityPeriod=3600"
 		}},
-		"sendgrid-500": {sendgrid, func(int64) string {
-			return mailTo(strings.Split(strings.Repeat("ann@example.org,", 499)+"ann@example.org", ",")...)
-		}},
+		"sendgrid-500": {sendgrid, func(int64) string { return mails }},
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
@@ -49,14 +51,64 @@ func BenchmarkSend(b *testing.B) {
 				w := nowhere{http.Header{}}
 				for pb.Next() {
 					clear(w.header)
-					req := httptest.NewRequest(c.req.Method, c.req.URL.RequestURI(), strings.NewReader(c.body(n.Add(1))))
-					req.Header = c.req.Header
-					handler.ServeHTTP(w, req)
+					req := *c.req
+					req.Body = io.NopCloser(strings.NewReader(c.body(n.Add(1))))
+					handler.ServeHTTP(w, &req)
 				}
 			})
 			if refused := bundle.sim.Counts()[Graph].Refused; len(refused) > 0 {
 				b.Fatal("sends were refused", refused)
 			}
 		})
+	}
+}
+
+// BenchmarkGraphOverTCP counts whole requests over kept connections, with a
+// client that costs next to nothing.
+func BenchmarkGraphOverTCP(b *testing.B) {
+	bundle := setup(b, func(c *Config) { c.Lean, c.Receipts.Off = true, true })
+	bundle.sim.AddPeople(testPage, 1)
+	body := toPSID("psid-1", `{"text":"Hi Ann, spring courses are open. Want the list?","metadata":"17"}`)
+	request := fmt.Appendf(nil, "POST /graph/v25.0/me/messages?appsecret_proof=%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"+
+		"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", proof(testSecret, testToken), testToken, len(body), body)
+	b.SetParallelism(16)
+	b.RunParallel(func(pb *testing.PB) {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(bundle.url, "http://"))
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		defer conn.Close()
+		in := bufio.NewReader(conn)
+		for pb.Next() {
+			if err := exchange(conn, in, request); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+	if got := bundle.sim.Counts()[Graph].Accepted; got < int64(b.N) {
+		b.Fatal("sends were refused", got, b.N)
+	}
+}
+
+// exchange writes a request and skips over its answer.
+func exchange(conn net.Conn, in *bufio.Reader, request []byte) error {
+	if _, err := conn.Write(request); err != nil {
+		return err
+	}
+	length := 0
+	for {
+		line, err := in.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		if v, ok := strings.CutPrefix(string(line), "Content-Length: "); ok {
+			length, _ = strconv.Atoi(strings.TrimSpace(v))
+		}
+		if len(line) == 2 {
+			_, err = in.Discard(length)
+			return err
+		}
 	}
 }

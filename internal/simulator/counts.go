@@ -61,7 +61,8 @@ func (s *Simulator) AcceptedBy(p Provider) map[string]int {
 	return all
 }
 
-// Reset sets all counts to zero. People, tokens and messages stay.
+// Reset sets all counts to zero but those of the receipts. People, tokens and
+// messages stay.
 func (s *Simulator) Reset() {
 	for _, d := range s.desks {
 		d.requests.Store(0)

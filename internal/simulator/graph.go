@@ -154,10 +154,8 @@ func (g *graph) send(c *call) {
 	}
 }
 
-var contentJSON = []string{"application/json; charset=UTF-8"}
-
 func writeSent(w http.ResponseWriter, psid, mid string) {
-	w.Header()["Content-Type"] = contentJSON
+	w.Header()["Content-Type"] = []string{"application/json; charset=UTF-8"}
 	b := make([]byte, 0, 128)
 	b = append(b, `{"recipient_id":`...)
 	b = appendString(b, psid)

@@ -155,7 +155,7 @@ func (s *Simulator) appendMessage(b []byte, e *Event) []byte {
 		b = append(b, '}')
 	case Echoed:
 		b = append(b, `,"is_echo":true,"app_id":`...)
-		b = append(b, s.cfg.AppID...)
+		b = appendNumber(b, s.cfg.AppID)
 		if e.Metadata != "" {
 			b = appendField(b, `,"metadata":`, e.Metadata)
 		}
@@ -187,6 +187,14 @@ func appendReferral(b []byte, ref string) []byte {
 
 func appendField(b []byte, lead, value string) []byte {
 	return appendString(append(b, lead...), value)
+}
+
+// appendNumber writes an id as a number where it is one.
+func appendNumber(b []byte, id string) []byte {
+	if _, err := strconv.ParseUint(id, 10, 64); err != nil {
+		return appendString(b, id)
+	}
+	return append(b, id...)
 }
 
 const hexDigits = "0123456789abcdef"
@@ -264,7 +272,8 @@ var errNoCallbackURL = errors.New("simulator: no callback URL")
 
 // PostEvents lets the people in the events act and posts webhooks of up to 50
 // events each, one after the other, without retry. It returns an error when
-// one is not acknowledged; the people have acted all the same.
+// one is not acknowledged; the people have acted all the same. Events with no
+// time are given the present one, in place.
 func (s *Simulator) PostEvents(ctx context.Context, events []Event) error {
 	for i := range events {
 		s.graph.act(&events[i])

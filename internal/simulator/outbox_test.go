@@ -76,7 +76,7 @@ func TestOutboxCountsWhatIsLost(t *testing.T) {
 
 func TestReceiptsFollowAcceptance(t *testing.T) {
 	t.Parallel()
-	b := setup(t, func(c *Config) { c.Receipts.ReadShare = 1 })
+	b := setup(t, func(c *Config) { c.Receipts.ReadShare, c.AppID = 1, "an-app" })
 	b.sim.AddPeople(testPage, 1)
 	b.graph(t, toPSID("psid-1", `{"text":"hello","metadata":"d17"}`))
 	mid := b.sim.Received(testPage, "psid-1")[0].MID
@@ -85,7 +85,7 @@ func TestReceiptsFollowAcceptance(t *testing.T) {
 	require.Len(t, events, 3)
 	require.Equal(t, map[string]any{"id": testPage}, events[0]["sender"])
 	require.Equal(t, map[string]any{
-		"mid": mid, "is_echo": true, "app_id": 100000000000001.0, "metadata": "d17", "text": "hello",
+		"mid": mid, "is_echo": true, "app_id": "an-app", "metadata": "d17", "text": "hello",
 	}, events[0]["message"])
 	require.Equal(t, []any{mid}, events[1]["delivery"].(map[string]any)["mids"])
 	require.NotNil(t, events[2]["read"])

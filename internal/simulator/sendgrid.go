@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -127,8 +128,9 @@ func (m *mailer) send(c *call) {
 
 // badField is the field of the wrong JSON type, where the decoder knows it.
 func badField(err error) string {
-	if t, ok := err.(*json.UnmarshalTypeError); ok {
-		return t.Field
+	var wrongType *json.UnmarshalTypeError
+	if errors.As(err, &wrongType) {
+		return wrongType.Field
 	}
 	return ""
 }

@@ -209,7 +209,8 @@ func (s *Simulator) Drain(ctx context.Context) error {
 	return errors.Join(s.graph.receipts.drain(ctx), s.twilio.receipts.drain(ctx), s.mail.receipts.drain(ctx))
 }
 
-// Close lets go of every request that a hang fault holds. Serve calls it.
+// Close lets go of every request that a hang fault holds; call it before
+// closing a test server around Handler. Serve calls it by itself.
 func (s *Simulator) Close() {
 	s.closed.Do(func() { close(s.closing) })
 	s.client.CloseIdleConnections()
