@@ -185,7 +185,7 @@ func (s *Store) Delete(ctx context.Context, id uuid.UUID) error {
 // opened. Not for use inside a transaction.
 func (s *Store) Sender(ctx context.Context, id uuid.UUID) (channel.Page, error) {
 	var got []row
-	err := s.db.Read(ctx).Raw("SELECT facebook_page_id, access_token FROM pages WHERE id = ?", id).Scan(&got).Error
+	err := s.db.Read(ctx).Raw("SELECT facebook_page_id, name, access_token FROM pages WHERE id = ?", id).Scan(&got).Error
 	r, err := one(got, err)
 	if err != nil {
 		return channel.Page{}, err
@@ -194,7 +194,7 @@ func (s *Store) Sender(ctx context.Context, id uuid.UUID) (channel.Page, error) 
 	if err != nil {
 		return channel.Page{}, fmt.Errorf("open the access token of page %s: %w", id, err)
 	}
-	return channel.Page{GraphID: r.FacebookPageID, AccessToken: token}, nil
+	return channel.Page{GraphID: r.FacebookPageID, Name: r.Name, AccessToken: token}, nil
 }
 
 // MarkToken notes what Graph said to the Page's access token. Nothing is

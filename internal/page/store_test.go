@@ -74,7 +74,7 @@ func TestCreatedPageIsFoundAndItsTokenIsSealed(t *testing.T) {
 		require.NotContains(t, string(stored), "secret")
 		sender, err := b.store.Sender(t.Context(), made.ID)
 		require.NoError(t, err)
-		require.Equal(t, channel.Page{GraphID: "104829305581", AccessToken: "EAAB-secret"}, sender)
+		require.Equal(t, channel.Page{GraphID: "104829305581", Name: "Northern Courses", AccessToken: "EAAB-secret"}, sender)
 
 		other := page.NewStore(d, box(t, 2), time.Now)
 		_, err = other.Sender(t.Context(), made.ID)

@@ -1,0 +1,127 @@
+package token
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"beckon/internal/channel"
+	"beckon/internal/db"
+	"beckon/internal/fault"
+	"beckon/internal/queue"
+)
+
+// DefaultGuard is how long a person is not asked again for the same topic.
+const DefaultGuard = 7 * 24 * time.Hour
+
+// Asker sends the "Notify Me" message.
+type Asker interface {
+	AskOptIn(ctx context.Context, page channel.Page, psid, title, payload string) channel.Result
+}
+
+// Pages opens what is needed to send on behalf of a Page.
+type Pages interface {
+	Sender(ctx context.Context, id uuid.UUID) (channel.Page, error)
+}
+
+// Options are the settings of a Service.
+type Options struct {
+	Pages Pages
+	Asker Asker         // nil when Messenger is not set up
+	Guard time.Duration // 0 means DefaultGuard
+}
+
+// Service asks people for tokens and lets old ones expire.
+type Service struct {
+	*Store
+	pages Pages
+	asker Asker
+	guard time.Duration
+}
+
+// NewService returns a service over a store.
+func NewService(s *Store, o Options) *Service {
+	if o.Guard == 0 {
+		o.Guard = DefaultGuard
+	}
+	return &Service{Store: s, pages: o.Pages, asker: o.Asker, guard: o.Guard}
+}
+
+// Ask sends the "Notify Me" message and returns the request with what came of
+// it: that the provider refused is a state, not an error. Invalid faults have
+// the codes no_address, window_closed and asked_recently; of two calls at once
+// only one asks.
+func (s *Service) Ask(ctx context.Context, ask Request) (OptInRequest, error) {
+	if s.asker == nil {
+		return OptInRequest{}, fault.New(fault.Unavailable, "channel_absent", "Messenger is not set up.")
+	}
+	if ask.Topic == Unsorted {
+		return OptInRequest{}, errUnsorted
+	}
+	page, err := s.pages.Sender(ctx, ask.PageID)
+	if err != nil {
+		return OptInRequest{}, asInvalid(err)
+	}
+	now := s.moment()
+	r := OptInRequest{ID: uuid.Must(uuid.NewV7()), ContactID: ask.ContactID, PageID: ask.PageID, Topic: clean(ask.Topic),
+		State: Sending, AskedAt: now, UpdatedAt: now}
+	var psid, title string
+	if err := s.db.Transact(ctx, func(tx *db.Tx) (err error) {
+		psid, title, err = s.open(tx, r, s.guard)
+		return err
+	}); err != nil {
+		return OptInRequest{}, err
+	}
+	res := s.asker.AskOptIn(ctx, page, psid, title, ours+r.ID.String())
+	ctx = context.WithoutCancel(ctx) // what came of it is written down in any case
+	if err := s.db.Transact(ctx, func(tx *db.Tx) error { return s.settle(tx, r.ID, res) }); err != nil {
+		return OptInRequest{}, err
+	}
+	return s.Request(ctx, r.ID)
+}
+
+// asInvalid turns "there is no such page" into what it is for a request that
+// names the page: a wrong field.
+func asInvalid(err error) error {
+	if !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	return fault.New(fault.Invalid, "page_not_found", "There is no such page.").
+		With(fault.Field{Pointer: "/page_id", Code: "page_not_found", Detail: "There is no such page."})
+}
+
+// abandonAfter is when a request still being sent has certainly been left:
+// longer than any call takes.
+const abandonAfter = 10 * time.Minute
+
+type expiry struct{}
+
+func (expiry) Kind() string { return "token.expire" }
+
+// Register adds the hourly job that lets tokens expire.
+func (s *Service) Register(q *queue.Queue) {
+	queue.Handle(q, 1, func(ctx context.Context, _ queue.Job[expiry]) error { return s.tidy(ctx) })
+	q.Every(time.Hour, expiry{})
+}
+
+// tidyRounds bounds the work of one job; the rest is for the next.
+const tidyRounds = 50
+
+func (s *Service) tidy(ctx context.Context) error {
+	now := s.moment()
+	for range tidyRounds {
+		var n int
+		err := s.db.Transact(ctx, func(tx *db.Tx) (err error) {
+			n, err = s.Expire(ctx, tx, now)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if n < expireBite {
+			return s.db.Transact(ctx, func(tx *db.Tx) error { return s.abandon(tx, now.Add(-abandonAfter)) })
+		}
+	}
+	return queue.Later(time.Second)
+}
