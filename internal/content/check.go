@@ -69,6 +69,10 @@ func roots() []string {
 	return []string{"contact", "link", "unsubscribe_url", "page", "campaign", "forloop"}
 }
 
+// maxLoops keeps a list in the attributes from being gone through n × n × n
+// times for every contact.
+const maxLoops = 2
+
 // checkTag checks one tag; it returns by how much the depth of loops changes.
 func (c *compiler) checkTag(t *text, tok parser.Token, loops int) int {
 	switch tok.Name {
@@ -80,6 +84,9 @@ func (c *compiler) checkTag(t *text, tok parser.Token, loops int) int {
 	case "for":
 		_, list, _ := strings.Cut(tok.Args, " in ")
 		c.checkExpression(t, list)
+		if loops == maxLoops {
+			c.fail(t.pointer, "unsupported", "Line %d: loops can be nested %d deep.", tok.SourceLoc.LineNo, maxLoops)
+		}
 		return 1
 	case "capture":
 		if words, ok := c.lexer.split(tok.Args); !ok || len(words) != 1 || words[0].kind != lexName {

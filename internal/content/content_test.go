@@ -168,8 +168,9 @@ func TestMistakesAreFoundWhenCompiling(t *testing.T) {
 		"{{ 'open }}":                               "bad_template",
 		"{{ 99999999999999999999 }}":                "bad_template",
 		"{{ %assign x = 1 }}":                       "bad_template",
-		"{% for i in (1..9) %}x{% endfor %}":        "unsupported",
-		"{% assign link = 'x' %}y":                  "reserved_name",
+		"{% for a in contact.attributes.a %}{% for b in a %}{% for c in b %}{% endfor %}{% endfor %}{% endfor %}": "unsupported",
+		"{% for i in (1..9) %}x{% endfor %}":                       "unsupported",
+		"{% assign link = 'x' %}y":                                 "reserved_name",
 		"{% for contact in contact.attributes.list %}{% endfor %}": "reserved_name",
 		"{% capture beckon_discard %}{% endcapture %}":             "reserved_name",
 	} {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,14 +29,15 @@ type safe string
 // newEngine returns Liquid with our filters, writing values the way m demands.
 func newEngine(m mode) *liquid.Engine {
 	e := liquid.NewEngine()
-	e.RegisterFilter(filterOut, func(v any) string {
+	e.RegisterFilter(filterOut, func(v any) (string, error) {
 		if s, ok := v.(safe); ok {
-			return string(s)
+			return bounded(string(s))
 		}
-		return m.write(show(v))
+		return bounded(m.write(show(v)))
 	})
-	e.RegisterFilter(filterRaw, show)
+	e.RegisterFilter(filterRaw, func(v any) (string, error) { return bounded(show(v)) })
 	registerText(e)
+	registerGrowing(e)
 	registerNumbers(e)
 	if m == markup || m == derived {
 		e.RegisterFilter("escape", func(s string) safe { return safe(html.EscapeString(clean(s))) })
@@ -96,6 +98,37 @@ func registerText(e *liquid.Engine) {
 	})
 }
 
+// registerGrowing replaces the filters by which a value could be made to double
+// again and again.
+func registerGrowing(e *liquid.Engine) {
+	e.RegisterFilter("append", func(s, suffix string) (string, error) { return bounded(s + suffix) })
+	e.RegisterFilter("prepend", func(s, prefix string) (string, error) { return bounded(prefix + s) })
+	e.RegisterFilter("replace", func(s, old, by string) (string, error) {
+		if strings.Count(s, old)*len(by) > maxOutput {
+			return "", errTooLong
+		}
+		return strings.ReplaceAll(s, old, by), nil
+	})
+	e.RegisterFilter("replace_first", func(s, old, by string) (string, error) {
+		return bounded(strings.Replace(s, old, by, 1))
+	})
+	e.RegisterFilter("concat", func(a, b []any) ([]any, error) {
+		if len(a)+len(b) > maxOutput {
+			return nil, errTooLong
+		}
+		return slices.Concat(a, b), nil
+	})
+}
+
+var errTooLong = errors.New("output too long")
+
+func bounded(s string) (string, error) {
+	if len(s) > maxOutput {
+		return "", errTooLong
+	}
+	return s, nil
+}
+
 func slice(s []rune, start, length int) string {
 	if start < 0 {
 		start += len(s)
@@ -110,7 +143,7 @@ func truncate(s []rune, length int, ellipsis []rune) string {
 	if len(s) <= length {
 		return string(s)
 	}
-	return string(s[:min(len(s), max(length-len(ellipsis), 0))]) + string(ellipsis)
+	return string(s[:min(len(s), max(length, len(ellipsis))-len(ellipsis))]) + string(ellipsis)
 }
 
 // date formats dates, date strings and Unix seconds; a missing one is nothing.
@@ -157,7 +190,7 @@ type limited struct {
 
 func (l *limited) Write(p []byte) (int, error) {
 	if l.left -= len(p); l.left < 0 {
-		return 0, errors.New("output too long")
+		return 0, errTooLong
 	}
 	return l.Builder.Write(p)
 }

@@ -6,8 +6,9 @@ import (
 	"github.com/osteele/liquid"
 )
 
-// maxOutput is the most that one hole may write, in bytes.
-const maxOutput = 1 << 20
+// maxOutput is the most that one hole may write, and the longest value that
+// filters may build, in bytes. It is far over what any channel takes.
+const maxOutput = 1 << 16
 
 // hole is a part of a template that differs from contact to contact. A plain
 // variable, with or without a default, is looked up; the engine does the rest.

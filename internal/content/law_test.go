@@ -122,12 +122,26 @@ func TestNothingPanics(t *testing.T) {
 	})
 }
 
-func TestAnOutputThatGrowsIsStopped(t *testing.T) {
+// A template can neither fill the memory nor keep a worker busy for long.
+func TestWhatGrowsIsStopped(t *testing.T) {
 	t.Parallel()
-	list := `{"a":["` + strings.Repeat(`x","`, 60) + `x"]}`
-	source := "{{ 'x' }}" + strings.Repeat("{% for i in contact.attributes.a %}", 4) + "{{ i }}" + strings.Repeat("{% endfor %}", 4)
-	c, _, err := Compile(Source{SMS: &SMS{Text: source}})
-	require.NoError(t, err)
-	_, err = c.SMS(&Vars{Contact: Contact{Attributes: json.RawMessage(list)}})
-	require.ErrorContains(t, err, CodeRenderFailed)
+	list := json.RawMessage(`{"a":["` + strings.Repeat(`x","`, 400) + `x"]}`)
+	for name, source := range map[string]string{
+		"loop in a loop": "{% for i in contact.attributes.a %}{% for j in contact.attributes.a %}{{ i }}{% endfor %}{% endfor %}",
+		"append":         "{% assign x = 'xx' %}" + strings.Repeat("{% assign x = x | append: x %}", 60) + "{{ x }}",
+		"prepend":        "{% assign x = 'xx' %}" + strings.Repeat("{% assign x = x | prepend: x %}", 60) + "{{ x }}",
+		"replace":        "{% assign x = 'xx' %}" + strings.Repeat("{% assign x = x | replace: 'x', x %}", 60) + "{{ x }}",
+		"replace_first":  "{% assign x = 'xx' %}" + strings.Repeat("{% assign x = x | replace_first: '', x %}", 60) + "{{ x }}",
+		"capture":        "{% assign x = 'xx' %}" + strings.Repeat("{% capture x %}{{ x }}{{ x }}{% endcapture %}", 60) + "{{ x }}",
+		"captures only":  "{% capture x %}xx{% endcapture %}" + strings.Repeat("{% capture x %}{{ x }}{{ x }}{% endcapture %}", 60) + "{{ x }}",
+		"concat":         "{% assign x = contact.attributes.a %}" + strings.Repeat("{% assign x = x | concat: x %}", 60) + "{{ x | size }}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, _, err := Compile(Source{SMS: &SMS{Text: source}})
+			require.NoError(t, err)
+			_, err = c.SMS(&Vars{Contact: Contact{Attributes: list}})
+			require.ErrorContains(t, err, CodeRenderFailed)
+		})
+	}
 }
