@@ -95,14 +95,16 @@ func asInvalid(err error) error {
 // longer than any call takes.
 const abandonAfter = 10 * time.Minute
 
-type expiry struct{}
+// Expiry is the job that lets tokens expire.
+type Expiry struct{}
 
-func (expiry) Kind() string { return "token.expire" }
+// Kind names the job.
+func (Expiry) Kind() string { return "token.expire" }
 
 // Register adds the hourly job that lets tokens expire.
 func (s *Service) Register(q *queue.Queue) {
-	queue.Handle(q, 1, func(ctx context.Context, _ queue.Job[expiry]) error { return s.tidy(ctx) })
-	q.Every(time.Hour, expiry{})
+	queue.Handle(q, 1, func(ctx context.Context, _ queue.Job[Expiry]) error { return s.tidy(ctx) })
+	q.Every(time.Hour, Expiry{})
 }
 
 // tidyRounds bounds the work of one job; the rest is for the next.
