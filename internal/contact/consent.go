@@ -1,0 +1,99 @@
+package contact
+
+import (
+	"time"
+
+	"beckon/internal/fault"
+)
+
+const (
+	maxEvidence = 2000
+	// clockSkew is how far ahead of ours another system's clock may be.
+	clockSkew = 5 * time.Minute
+)
+
+// answer is a checked consent. Undated ones carry the time they came in.
+type answer struct {
+	Consent
+	undated  bool
+	fromFile bool
+}
+
+// check fills in what was left out.
+func (c *checks) consent(pointer string, o *Optional[Consent]) (a answer) {
+	if !o.has() {
+		return a
+	}
+	v := o.Value
+	if v.Status != Subscribed && v.Status != Unsubscribed {
+		c.add(pointer+"/status", "bad_consent", "Must be subscribed or unsubscribed.")
+	}
+	c.limit(pointer+"/source", v.Source, maxText)
+	c.longText(pointer+"/evidence", v.Evidence, maxEvidence)
+	a = answer{Consent: v, undated: v.At == nil, fromFile: c.fromFile}
+	at := c.now
+	if v.At != nil {
+		at = v.At.UTC().Truncate(time.Microsecond)
+	}
+	switch {
+	case at.After(c.now.Add(clockSkew)):
+		c.add(pointer+"/at", "in_future", "Must not lie in the future.")
+	case at.After(c.now):
+		at = c.now
+	}
+	a.At = &at
+	return a
+}
+
+// follow returns the consent that holds when a comes after old was stored.
+// The newest answer by its time wins, and at the same time the opt-out. An
+// undated answer that says what is stored already keeps its time, so that
+// sending it again changes nothing; an undated yes from a file, which may be
+// years old, never undoes an opt-out.
+func (a answer) follow(old Consent, source string) Consent {
+	next := a.Consent
+	if next.Source == "" {
+		next.Source = source
+	}
+	switch {
+	case old.Status == "" || old.At == nil:
+		return next
+	case a.undated && next.Status == old.Status:
+		return a.annotate(old)
+	case a.undated && a.fromFile && old.Status == Unsubscribed:
+		return old
+	case next.At.Before(*old.At):
+		return old
+	case next.At.Equal(*old.At) && old.Status == Unsubscribed && next.Status == Subscribed:
+		return old
+	}
+	return next
+}
+
+func (a answer) annotate(old Consent) Consent {
+	if a.Source != "" {
+		old.Source = a.Source
+	}
+	if a.Evidence != "" {
+		old.Evidence = a.Evidence
+	}
+	return old
+}
+
+func (c Consent) same(o Consent) bool {
+	if (c.At == nil) != (o.At == nil) || c.At != nil && !c.At.Equal(*o.At) {
+		return false
+	}
+	return c.Status == o.Status && c.Source == o.Source && c.Evidence == o.Evidence
+}
+
+// checks collects everything that is wrong with one draft.
+type checks struct {
+	now      time.Time
+	fromFile bool
+	fields   []fault.Field
+}
+
+func (c *checks) add(pointer, code, detail string) {
+	c.fields = append(c.fields, fault.Field{Pointer: pointer, Code: code, Detail: detail})
+}

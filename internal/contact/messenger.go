@@ -1,0 +1,142 @@
+package contact
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"beckon/internal/db"
+	"beckon/internal/fault"
+)
+
+// FindOrMake returns who holds each PSID on a page, making an anonymous contact
+// for each that nobody holds. A PSID that cannot be one is left out.
+func (s *Store) FindOrMake(ctx context.Context, tx *db.Tx, page uuid.UUID, psids []string) (map[string]uuid.UUID, error) {
+	psids = slices.Compact(slices.Sorted(slices.Values(psids)))
+	out, err := holdersOf(tx, page, psids)
+	if err != nil {
+		return nil, err
+	}
+	var missing []string
+	var drafts []Draft
+	for _, p := range psids {
+		if _, known := out[p]; !known {
+			missing = append(missing, p)
+			drafts = append(drafts, Draft{Messenger: []MessengerID{{page, p}}})
+		}
+	}
+	if len(missing) == 0 {
+		return out, nil
+	}
+	results, err := s.UpsertMany(ctx, tx, drafts)
+	if err != nil {
+		return nil, err
+	}
+	for i, r := range results {
+		if r.Err == nil {
+			out[missing[i]] = r.ContactID
+		}
+	}
+	return out, nil
+}
+
+func holdersOf(tx *db.Tx, page uuid.UUID, psids []string) (map[string]uuid.UUID, error) {
+	var rows []Address
+	if err := tx.Raw("SELECT a.psid, a.contact_id FROM messenger_addresses a JOIN ? ON a.psid = v.psid WHERE a.page_id = ?",
+		tx.Values("v", db.Texts("psid", psids)), page).Scan(&rows).Error; err != nil {
+		return nil, fmt.Errorf("find Messenger ids: %w", err)
+	}
+	out := make(map[string]uuid.UUID, len(psids))
+	for _, a := range rows {
+		out[a.PSID] = a.ContactID
+	}
+	return out, nil
+}
+
+// MoveWindow notes when people last acted on a page. It only ever moves
+// forward, and who acts after having been marked as blocked is not.
+func (s *Store) MoveWindow(_ context.Context, tx *db.Tx, page uuid.UUID, at map[string]time.Time) error {
+	if len(at) == 0 {
+		return nil
+	}
+	psids := slices.Sorted(maps.Keys(at))
+	times := make([]time.Time, len(psids))
+	for i, p := range psids {
+		times[i] = at[p].UTC().Truncate(time.Microsecond)
+	}
+	if err := tx.Exec(`UPDATE messenger_addresses SET last_action_at = v.at, blocked_at = CASE WHEN blocked_at > v.at THEN blocked_at END
+		FROM ? WHERE page_id = ? AND messenger_addresses.psid = v.psid AND (last_action_at IS NULL OR last_action_at < v.at)`,
+		tx.Values("v", db.Texts("psid", psids), db.Times("at", times)), page).Error; err != nil {
+		return fmt.Errorf("move windows: %w", err)
+	}
+	return nil
+}
+
+// Block marks PSIDs as not to be reached: blocked, or unknown to Messenger.
+// One that acted later than at is left alone.
+func (s *Store) Block(_ context.Context, tx *db.Tx, page uuid.UUID, psids []string, at time.Time) error {
+	if len(psids) == 0 {
+		return nil
+	}
+	at = at.UTC().Truncate(time.Microsecond)
+	if err := tx.Exec(`UPDATE messenger_addresses SET blocked_at = ? FROM ?
+		WHERE page_id = ? AND messenger_addresses.psid = v.psid AND blocked_at IS NULL AND (last_action_at IS NULL OR last_action_at <= ?)`,
+		at, tx.Values("v", db.Texts("psid", slices.Sorted(slices.Values(psids)))), page, at).Error; err != nil {
+		return fmt.Errorf("mark Messenger ids as blocked: %w", err)
+	}
+	return nil
+}
+
+// Binding is what came of Bind.
+type Binding string
+
+// The outcomes of Bind.
+const (
+	Attached Binding = "attached" // nobody held the PSID: it is the contact's now
+	Merged   Binding = "merged"   // an anonymous contact held it and was merged into the contact
+	Same     Binding = "same"     // it was the contact's already
+	Conflict Binding = "conflict" // it stays with, or starts, a contact of its own
+)
+
+// BindResult says who holds the PSID after Bind.
+type BindResult struct {
+	Outcome   Binding
+	ContactID uuid.UUID
+}
+
+// Bind ties a PSID to the contact whose personal code it came with. It is a
+// Conflict, to be reported and never guessed about, when the contact has
+// another PSID on the page or is gone, or when another identified contact
+// holds the PSID. A PSID that cannot be one is a fault.
+func (s *Store) Bind(ctx context.Context, tx *db.Tx, contactID, page uuid.UUID, psid string, at time.Time) (BindResult, error) {
+	it := s.check(Draft{Messenger: []MessengerID{{page, psid}}}, change, origin{source: "messenger", at: at.UTC().Truncate(time.Microsecond)})
+	it.id = contactID
+	results, err := s.settle(ctx, tx, []item{it})
+	if err != nil {
+		return BindResult{}, err
+	}
+	switch r := results[0]; {
+	case r.Err != nil && fault.Is(r.Err, fault.Invalid):
+		return BindResult{}, r.Err
+	case r.Err != nil:
+		return s.standAlone(ctx, tx, page, psid)
+	case r.Merged:
+		return BindResult{Merged, r.ContactID}, nil
+	case r.Attached:
+		return BindResult{Attached, r.ContactID}, nil
+	default:
+		return BindResult{Same, r.ContactID}, nil
+	}
+}
+
+func (s *Store) standAlone(ctx context.Context, tx *db.Tx, page uuid.UUID, psid string) (BindResult, error) {
+	ids, err := s.FindOrMake(ctx, tx, page, []string{psid})
+	if err != nil {
+		return BindResult{}, err
+	}
+	return BindResult{Conflict, ids[psid]}, nil
+}
