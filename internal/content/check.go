@@ -174,6 +174,12 @@ func assigns(tokens []parser.Token) bool {
 	})
 }
 
+// silent reports whether a hole does nothing but set a variable.
+func silent(tokens []parser.Token) bool {
+	return isTag(tokens[0], "assign") && len(tokens) == 1 ||
+		isTag(tokens[0], "capture") && blockEnd(tokens, 0) == len(tokens)
+}
+
 // mentions reports whether a hole names a variable that the template sets.
 func (c *compiler) mentions(t *text, tokens []parser.Token) bool {
 	return slices.ContainsFunc(live(tokens), func(tok parser.Token) bool {

@@ -98,6 +98,10 @@ func (c *compiler) bind(t *text, m mode) *template {
 			out.parts = append(out.parts, part{text: p.text})
 			continue
 		}
+		if silent(p.hole) {
+			before += c.rewrite(t, p.hole)
+			continue
+		}
 		h := c.hole(t, p.hole, before, m)
 		if assigns(p.hole) {
 			before += c.rewrite(t, p.hole)

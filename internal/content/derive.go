@@ -71,11 +71,11 @@ func fill(flat string, holes []*hole) *template {
 // single reports whether the n-th hole is one output that writes no HTML.
 func (c *compiler) single(t *text, n int) bool {
 	for _, p := range t.pieces {
-		if p.hole == nil {
+		if p.hole == nil || silent(p.hole) {
 			continue
 		}
 		if n--; n < 0 {
-			return len(p.hole) == 1 && p.hole[0].Type == parser.ObjTokenType &&
+			return len(p.hole) == 1 && p.hole[0].Type == parser.ObjTokenType && !c.mentions(t, p.hole) &&
 				!strings.Contains(p.hole[0].Args, "newline_to_br") && !strings.Contains(p.hole[0].Args, "escape")
 		}
 	}

@@ -84,6 +84,24 @@ func TestMailTextIsMadeFromHTML(t *testing.T) {
 	require.NotContains(t, c.Mail().Text, "\x0e")
 }
 
+func TestMailTextShowsNoTags(t *testing.T) {
+	t.Parallel()
+	v := &content.Vars{Contact: content.Contact{FirstName: "A<b>&c"}}
+	for html, want := range map[string]string{
+		"{% capture x %}<i>{{ contact.first_name }}</i>{% endcapture %}{{ x }}": "A<b>&c",
+		"{% assign x = contact.first_name %}<p>{{ x }}</p>":                     "A<b>&c",
+		"{{ contact.first_name | newline_to_br }}":                              "A<b>&c",
+		"{{ contact.first_name | escape }}":                                     "A<b>&c",
+		"{{ contact.first_name | upcase }}":                                     "A<B>&C",
+		"{% if true %}<u>{{ contact.first_name }}</u>{% endif %}":               "A<b>&c",
+		"{{ contact.first_name }}":                                              "A<b>&c",
+	} {
+		_, _, text, err := mailOf(t, content.Email{Subject: "s", HTML: html}).RenderMail(v)
+		require.NoError(t, err)
+		require.Equal(t, want, text, html)
+	}
+}
+
 func TestMailHTMLIsMadeFromText(t *testing.T) {
 	t.Parallel()
 	c := mailOf(t, content.Email{Subject: "s", Text: "Dear {{ contact.first_name }} <3,\n\nsee https://a.example/?x=1&y=2.\r\n" +
