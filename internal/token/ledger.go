@@ -31,9 +31,13 @@ func (s *Store) Reserve(ctx context.Context, tx *db.Tx, claims []Claim) (map[int
 		DeliveryID int64
 		Value      []byte
 	}
-	err := tx.WithContext(ctx).Raw(`UPDATE tokens SET status = 'reserved', delivery_id = v.delivery, updated_at = ? FROM ?
-		WHERE tokens.id = v.token_id AND tokens.status = 'available' AND tokens.expires_at > ?
-			AND NOT EXISTS (SELECT 1 FROM tokens held WHERE held.delivery_id = v.delivery AND held.status = 'reserved')
+	// Rows are locked in one order, so that two campaigns that want the same
+	// tokens wait for each other instead of standing in each other's way.
+	err := tx.WithContext(ctx).Raw(`UPDATE tokens SET status = 'reserved', delivery_id = w.delivery, updated_at = ?
+		FROM (SELECT t.id, v.delivery FROM ? JOIN tokens t ON t.id = v.token_id
+			WHERE t.status = 'available' AND t.expires_at > ? ORDER BY t.id`+tx.ForUpdate()+`) AS w
+		WHERE tokens.id = w.id AND tokens.status = 'available'
+			AND NOT EXISTS (SELECT 1 FROM tokens held WHERE held.delivery_id = w.delivery AND held.status = 'reserved')
 		RETURNING delivery_id, value`,
 		now, tx.Values("v", db.Int64s("delivery", deliveries), db.UUIDs("token_id", tokens)), now).Scan(&rows).Error
 	if err != nil {
