@@ -15,6 +15,9 @@ func authorize(contract *Contract, keys *Keys) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			op := contract.find(c)
+			if op == nil && strings.HasPrefix(c.Path(), "/v1/") && c.Get(echo.ContextKeyHeaderAllow) == nil {
+				return echo.ErrNotFound // routed by mistake: what is not specified is closed
+			}
 			if op == nil || op.open {
 				return next(c)
 			}

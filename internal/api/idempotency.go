@@ -193,11 +193,7 @@ func (i *Idempotency) perform(c echo.Context, a answer, next echo.HandlerFunc, l
 			log.WarnContext(ctx, "idempotency key not released", "error", err)
 		}
 	}()
-	res := c.Response()
-	held := &heldAnswer{ResponseWriter: res.Writer}
-	res.Writer = held
-	err := next(c)
-	res.Writer = held.ResponseWriter
+	held, err := hold(c, next)
 	if err != nil {
 		return err
 	}
@@ -209,6 +205,24 @@ func (i *Idempotency) perform(c echo.Context, a answer, next echo.HandlerFunc, l
 		}
 	}
 	return held.send()
+}
+
+// hold runs the handler and holds its answer back; if it fails, even by a
+// panic, nothing has been answered yet.
+func hold(c echo.Context, next echo.HandlerFunc) (held *heldAnswer, err error) {
+	res := c.Response()
+	held = &heldAnswer{ResponseWriter: res.Writer}
+	res.Writer = held
+	ok := false
+	defer func() {
+		res.Writer = held.ResponseWriter
+		if !ok {
+			res.Committed, res.Size = false, 0
+		}
+	}()
+	err = next(c)
+	ok = err == nil
+	return held, err
 }
 
 // heldAnswer holds an answer back until it is kept.

@@ -3,16 +3,15 @@ package api
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"runtime/debug"
 
 	"github.com/labstack/echo/v4"
 )
 
-// recoverPanics turns a panic of a handler into an internal error. Its value is
-// not written down, for it may quote data; the stack is.
-func recoverPanics(log *slog.Logger) echo.MiddlewareFunc {
+// recoverPanics turns a panic of a handler into an internal error that carries
+// the stack, but not the value: it may quote data.
+func recoverPanics() echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) (err error) {
 			defer func() {
@@ -23,8 +22,7 @@ func recoverPanics(log *slog.Logger) echo.MiddlewareFunc {
 				if e, ok := r.(error); ok && errors.Is(e, http.ErrAbortHandler) {
 					panic(r)
 				}
-				log.ErrorContext(c.Request().Context(), "panic", "type", fmt.Sprintf("%T", r), "stack", string(debug.Stack()))
-				err = errors.New("a handler panicked")
+				err = fmt.Errorf("panic of type %T: %s", r, debug.Stack())
 			}()
 			return next(c)
 		}

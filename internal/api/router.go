@@ -3,23 +3,20 @@ package api
 import (
 	"log/slog"
 	"net/http"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"beckon/internal/db"
 	"beckon/internal/fault"
-	"beckon/internal/seal"
 )
 
 // Parts is what the HTTP face stands on.
 type Parts struct {
 	Spec        string // openapi.yaml
 	DB          *db.DB
-	Box         *seal.Box
 	Keys        *Keys
+	Answers     *Idempotency
 	Log         *slog.Logger
-	Now         func() time.Time
 	ImportLimit int64 // the largest import body, in bytes
 }
 
@@ -33,13 +30,14 @@ func router(p Parts, contract *Contract) *echo.Echo {
 	e.Use(
 		requestIDs(),
 		accessLog(p.Log),
-		recoverPanics(p.Log),
+		recoverPanics(),
 		headers(),
+		exactPaths(),
 		limitBodies(contract, p.ImportLimit),
 		authorize(contract, p.Keys),
 		contentTypes(contract),
 		validate(contract),
-		NewIdempotency(p.DB, p.Box, p.Now).once(contract, p.Log),
+		p.Answers.once(contract, p.Log),
 	)
 	e.GET("/healthz", func(c echo.Context) error { return c.JSONBlob(http.StatusOK, []byte(`{"status":"ok"}`)) })
 	e.GET("/readyz", ready(p.DB))

@@ -833,7 +833,7 @@ type SuppressionChannel string
 
 // SuppressionCreate defines model for SuppressionCreate.
 type SuppressionCreate struct {
-	// Address Phone number with its country code
+	// Address Phone number with its country code, or e-mail address.
 	Address string             `json:"address"`
 	Channel SuppressionChannel `json:"channel"`
 	Reason  *SuppressionReason `json:"reason,omitempty"`
