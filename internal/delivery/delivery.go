@@ -1,0 +1,176 @@
+// Package delivery is the ledger: one row for each contact of a campaign, its
+// attempts, receipts and counts. States only move forward.
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+
+	"beckon/internal/channel"
+	"beckon/internal/db"
+	"beckon/internal/fault"
+)
+
+// State is where a delivery stands.
+type State string
+
+// The states of a delivery.
+const (
+	Pending     State = "pending"
+	Sending     State = "sending"
+	Accepted    State = "accepted"
+	Delivered   State = "delivered"
+	Failed      State = "failed"
+	Unknown     State = "unknown"
+	Unreachable State = "unreachable"
+	Held        State = "held"
+	Expired     State = "expired"
+	Cancelled   State = "cancelled"
+)
+
+// States returns the closed set.
+func States() []State {
+	return []State{Pending, Sending, Accepted, Delivered, Failed, Unknown, Unreachable, Held, Expired, Cancelled}
+}
+
+// Delivery is one contact's place in one campaign.
+type Delivery struct {
+	ID          int64
+	CampaignID  uuid.UUID
+	ContactID   uuid.UUID
+	Lane        channel.Lane // "" when unreachable
+	RouteFrom   int          // lanes of the route before this one are used up
+	State       State
+	Attempt     int   // tries so far
+	JobID       int64 // the job that claimed it
+	TokenID     *uuid.UUID
+	ProviderID  string
+	Code        string // the provider's last code
+	Reason      string // why unreachable or failed
+	NotBefore   *time.Time
+	SentAt      *time.Time
+	AcceptedAt  *time.Time
+	DeliveredAt *time.Time
+	ReadAt      *time.Time
+	ClickedAt   *time.Time
+	ReturnedAt  *time.Time
+	RepliedAt   *time.Time
+	CreatedAt   time.Time
+}
+
+// Attempt is one finished try of a delivery on one lane.
+type Attempt struct {
+	DeliveryID int64
+	N          int
+	Lane       channel.Lane
+	Outcome    channel.Outcome
+	ProviderID string
+	Code       string
+	Detail     string
+	StartedAt  time.Time
+	FinishedAt time.Time
+}
+
+// Store reads and writes the ledger.
+type Store struct {
+	db  *db.DB
+	now func() time.Time
+}
+
+// NewStore returns a ledger over an open, migrated database.
+func NewStore(d *db.DB, now func() time.Time) *Store { return &Store{db: d, now: now} }
+
+// ErrNone says that there is no such delivery.
+var ErrNone = fault.New(fault.NotFound, "delivery_not_found", "There is no such delivery.")
+
+// Get returns a delivery with its attempts, oldest first.
+func (s *Store) Get(ctx context.Context, id int64) (Delivery, []Attempt, error) {
+	var d Delivery
+	err := s.db.Read(ctx).Where("id = ?", id).Take(&d).Error
+	if db.IsNone(err) {
+		return d, nil, ErrNone
+	}
+	if err != nil {
+		return d, nil, fmt.Errorf("read a delivery: %w", err)
+	}
+	var attempts []Attempt
+	err = s.db.Read(ctx).Where("delivery_id = ?", id).Order("n").Find(&attempts).Error
+	if err != nil {
+		return d, nil, fmt.Errorf("read attempts: %w", err)
+	}
+	return d, attempts, nil
+}
+
+// Filter narrows a list of deliveries. Zero fields do not narrow.
+type Filter struct {
+	Campaign uuid.UUID
+	Contact  uuid.UUID
+	State    State
+	Lane     channel.Lane
+	After    int64 // only ids beyond this one
+	Limit    int
+}
+
+// List returns deliveries by id, oldest first.
+func (s *Store) List(ctx context.Context, f Filter) ([]Delivery, error) {
+	q := s.db.Read(ctx).Where("id > ?", f.After).Order("id").Limit(f.Limit)
+	q = narrow(q, "campaign_id", f.Campaign)
+	q = narrow(q, "contact_id", f.Contact)
+	q = narrow(q, "state", f.State)
+	q = narrow(q, "lane", f.Lane)
+	var out []Delivery
+	if err := q.Find(&out).Error; err != nil {
+		return nil, fmt.Errorf("list deliveries: %w", err)
+	}
+	return out, nil
+}
+
+func narrow[T comparable](q *gorm.DB, column string, v T) *gorm.DB {
+	var zero T
+	if v == zero {
+		return q
+	}
+	return q.Where(column+" = ?", v)
+}
+
+// Home is where a delivery's link leads back to, and whose it is.
+type Home struct {
+	ContactID uuid.UUID
+	PageID    uuid.UUID
+	PageName  string
+	MMe       string `gorm:"column:m_me"` // the Page's name at m.me
+}
+
+// Home returns where a delivery belongs.
+func (s *Store) Home(ctx context.Context, id int64) (Home, error) {
+	return home(s.db.Read(ctx), id)
+}
+
+// HomeIn is Home inside a transaction; an unknown delivery has no home and is
+// no error.
+func (s *Store) HomeIn(tx *db.Tx, id int64) (Home, error) {
+	h, err := home(tx.DB, id)
+	if errors.Is(err, ErrNone) {
+		return Home{}, nil
+	}
+	return h, err
+}
+
+func home(q *gorm.DB, id int64) (Home, error) {
+	var h []Home
+	err := q.Raw(`SELECT d.contact_id, p.id AS page_id, p.name AS page_name,
+			CASE WHEN p.username <> '' THEN p.username ELSE p.facebook_page_id END AS m_me
+		FROM deliveries d JOIN campaigns c ON c.id = d.campaign_id JOIN pages p ON p.id = c.page_id WHERE d.id = ?`, id).Scan(&h).Error
+	if err != nil {
+		return Home{}, fmt.Errorf("find a delivery's page: %w", err)
+	}
+	if len(h) == 0 {
+		return Home{}, ErrNone
+	}
+	return h[0], nil
+}

@@ -1,0 +1,105 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"beckon/internal/channel"
+	"beckon/internal/db"
+)
+
+// Place is a new delivery: what planning decided for one contact.
+type Place struct {
+	Contact uuid.UUID
+	Lane    channel.Lane // "" is unreachable
+	Reason  string       // why unreachable
+}
+
+// Write enters places into the ledger under consecutive numbers, in the order
+// given, and returns the first.
+func (s *Store) Write(tx *db.Tx, campaign uuid.UUID, places []Place) (first int64, err error) {
+	err = tx.Raw("UPDATE counters SET next = next + ? WHERE name = 'delivery' RETURNING next", len(places)).Row().Scan(&first)
+	if err != nil {
+		return 0, fmt.Errorf("number deliveries: %w", err)
+	}
+	first -= int64(len(places))
+	now, rows := s.now(), make([][]any, len(places))
+	cells := make([]any, 7*len(places))
+	for i, p := range places {
+		state := Pending
+		if p.Lane == "" {
+			state = Unreachable
+		}
+		row := cells[7*i : 7*i+7]
+		row[0], row[1], row[2], row[3] = first+int64(i), campaign.String(), p.Contact.String(), string(p.Lane)
+		row[4], row[5], row[6] = string(state), p.Reason, now
+		rows[i] = row
+	}
+	columns := []string{"id", "campaign_id", "contact_id", "lane", "state", "reason", "created_at"}
+	if err := tx.Copy("deliveries", columns, rows); err != nil {
+		return 0, fmt.Errorf("write deliveries: %w", err)
+	}
+	return first, nil
+}
+
+// Batch is the work of one send job: the deliveries of one lane in a range of
+// numbers.
+type Batch struct {
+	ID         uuid.UUID
+	CampaignID uuid.UUID
+	Lane       channel.Lane
+	FirstID    int64
+	LastID     int64
+	FinishedAt *time.Time
+	CreatedAt  time.Time
+}
+
+// AddBatches stores batches, which get their ids here.
+func (s *Store) AddBatches(tx *db.Tx, batches []Batch) error {
+	now, rows := s.now(), make([][]any, len(batches))
+	for i := range batches {
+		b := &batches[i]
+		b.ID, b.CreatedAt = uuid.Must(uuid.NewV7()), now
+		rows[i] = []any{b.ID.String(), b.CampaignID.String(), string(b.Lane), b.FirstID, b.LastID, now}
+	}
+	if err := tx.Copy("batches", []string{"id", "campaign_id", "lane", "first_id", "last_id", "created_at"}, rows); err != nil {
+		return fmt.Errorf("write batches: %w", err)
+	}
+	return nil
+}
+
+// Left says what of a batch still waits: how many deliveries are pending, and
+// when the first of them may be tried.
+func (s *Store) Left(tx *db.Tx, b Batch) (n int, at time.Time, err error) {
+	var first *time.Time
+	err = tx.Raw(`SELECT COUNT(*), MIN(COALESCE(not_before, created_at)) FROM deliveries
+		WHERE id BETWEEN ? AND ? AND campaign_id = ? AND lane = ? AND state = 'pending'`,
+		b.FirstID, b.LastID, b.CampaignID, b.Lane).Row().Scan(&n, &first)
+	if err != nil {
+		return 0, at, fmt.Errorf("count what is left of a batch: %w", err)
+	}
+	if first != nil {
+		at = *first
+	}
+	return n, at, nil
+}
+
+// FinishBatch marks a batch as worked off.
+func (s *Store) FinishBatch(tx *db.Tx, id uuid.UUID) error {
+	if err := tx.Exec("UPDATE batches SET finished_at = ? WHERE id = ?", s.now(), id).Error; err != nil {
+		return fmt.Errorf("finish a batch: %w", err)
+	}
+	return nil
+}
+
+// Batch returns a batch; its FinishedAt tells whether it is worked off.
+func (s *Store) Batch(ctx context.Context, id uuid.UUID) (Batch, error) {
+	var b Batch
+	if err := s.db.Read(ctx).Where("id = ?", id).Take(&b).Error; err != nil {
+		return b, fmt.Errorf("read a batch: %w", err)
+	}
+	return b, nil
+}

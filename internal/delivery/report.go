@@ -1,0 +1,93 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"beckon/internal/channel"
+	"beckon/internal/route"
+)
+
+// Tally counts deliveries and where they stand.
+type Tally struct {
+	Total  int
+	States map[State]int
+}
+
+func (t *Tally) add(state State, n int) {
+	if t.States == nil {
+		t.States = map[State]int{}
+	}
+	t.Total += n
+	t.States[state] += n
+}
+
+// Report accounts for everybody in a campaign: Messenger, LinkBack and
+// Unreachable always add up to Audience.
+type Report struct {
+	Audience      int
+	Messenger     Tally
+	LinkBack      Tally
+	Unreachable   Tally
+	Reasons       map[route.Reason]int // of the unreachable
+	Lanes         map[channel.Lane]Tally
+	Clicked       int
+	Returned      int
+	Replied       int
+	TokensGranted int
+}
+
+// Report counts the rows of a campaign in one snapshot.
+func (s *Store) Report(ctx context.Context, campaign uuid.UUID) (Report, error) {
+	r := Report{Reasons: map[route.Reason]int{}, Lanes: map[channel.Lane]Tally{}}
+	var groups []struct {
+		Lane                          channel.Lane
+		State                         State
+		Reason                        route.Reason
+		N, Clicked, Returned, Replied int
+	}
+	err := s.db.Read(ctx).Raw(`SELECT lane, state, CASE WHEN state = 'unreachable' THEN reason ELSE '' END AS reason,
+			COUNT(*) AS n, COUNT(clicked_at) AS clicked, COUNT(returned_at) AS returned, COUNT(replied_at) AS replied
+		FROM deliveries WHERE campaign_id = ? GROUP BY 1, 2, 3`, campaign).Scan(&groups).Error
+	if err != nil {
+		return r, fmt.Errorf("count deliveries: %w", err)
+	}
+	for _, g := range groups {
+		r.Audience += g.N
+		r.Clicked, r.Returned, r.Replied = r.Clicked+g.Clicked, r.Returned+g.Returned, r.Replied+g.Replied
+		r.count(g.Lane, g.State, g.Reason, g.N)
+	}
+	r.TokensGranted, err = s.tokensGranted(ctx, campaign)
+	return r, err
+}
+
+func (r *Report) count(lane channel.Lane, state State, reason route.Reason, n int) {
+	if lane == "" {
+		r.Unreachable.add(state, n)
+		r.Reasons[reason] += n
+		return
+	}
+	side := &r.LinkBack
+	if lane.Kind() == channel.Messenger {
+		side = &r.Messenger
+	}
+	side.add(state, n)
+	t := r.Lanes[lane]
+	t.add(state, n)
+	r.Lanes[lane] = t
+}
+
+// tokensGranted counts the permissions that people of the campaign gave after
+// they came back or replied.
+func (s *Store) tokensGranted(ctx context.Context, campaign uuid.UUID) (n int, err error) {
+	err = s.db.Read(ctx).Raw(`SELECT COUNT(DISTINCT t.id) FROM deliveries d JOIN campaigns c ON c.id = d.campaign_id
+		JOIN tokens t ON t.contact_id = d.contact_id AND t.page_id = c.page_id
+			AND (t.granted_at >= d.returned_at OR t.granted_at >= d.replied_at)
+		WHERE d.campaign_id = ? AND (d.returned_at IS NOT NULL OR d.replied_at IS NOT NULL)`, campaign).Row().Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count tokens granted: %w", err)
+	}
+	return n, nil
+}

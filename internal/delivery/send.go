@@ -1,0 +1,220 @@
+package delivery
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"beckon/internal/channel"
+	"beckon/internal/db"
+)
+
+// Claimed is a delivery that this job may send now.
+type Claimed struct {
+	ID        int64
+	Contact   uuid.UUID
+	RouteFrom int
+	Attempt   int
+}
+
+// Claim takes the due deliveries of a batch for a job: they are sending from
+// here on, and that is the record of the attempt until its outcome is written.
+// A delivery is claimed by one job only, however many ask.
+func (s *Store) Claim(tx *db.Tx, b Batch, job int64) ([]Claimed, error) {
+	now := s.now()
+	rows, err := tx.Raw(`UPDATE deliveries SET state = 'sending', attempt = attempt + 1, job_id = ?, sent_at = ?
+		WHERE id BETWEEN ? AND ? AND campaign_id = ? AND lane = ? AND state = 'pending' AND (not_before IS NULL OR not_before <= ?)
+		RETURNING id, contact_id, route_from, attempt`,
+		job, now, b.FirstID, b.LastID, b.CampaignID, b.Lane, now).Rows()
+	if err != nil {
+		return nil, fmt.Errorf("claim a batch: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err tells
+	var out []Claimed
+	for rows.Next() {
+		var c Claimed
+		if err := rows.Scan(&c.ID, &c.Contact, &c.RouteFrom, &c.Attempt); err != nil {
+			return nil, fmt.Errorf("claim a batch: %w", err)
+		}
+		out = append(out, c)
+	}
+	return out, rows.Err()
+}
+
+// Abandoned returns the deliveries that an earlier run of the same job left in
+// flight when its node died: whether the provider took them is not known.
+func (s *Store) Abandoned(tx *db.Tx, b Batch, job int64) ([]Try, error) {
+	var out []Try
+	err := tx.Raw(`SELECT id AS delivery, attempt AS n, lane, token_id, sent_at AS started FROM deliveries
+		WHERE id BETWEEN ? AND ? AND campaign_id = ? AND lane = ? AND state = 'sending' AND job_id = ?`,
+		b.FirstID, b.LastID, b.CampaignID, b.Lane, job).Scan(&out).Error
+	if err != nil {
+		return nil, fmt.Errorf("look for abandoned deliveries: %w", err)
+	}
+	return out, nil
+}
+
+// Move is a claimed delivery that is not sent after all: its best lane is
+// another one now, or there is none.
+type Move struct {
+	Delivery int64
+	Lane     channel.Lane // "" is unreachable
+	Reason   string
+	Attempts int // tries that really were made
+}
+
+// MoveTo puts claimed deliveries back, on the lanes given. The claim does not
+// count as an attempt. Without a lane a delivery ends: unreachable when nothing
+// was ever tried, else failed on the lane it stands on.
+func (s *Store) MoveTo(tx *db.Tx, moves []Move) error {
+	if len(moves) == 0 {
+		return nil
+	}
+	ids, lanes, states, reasons := make([]int64, len(moves)), make([]string, len(moves)), make([]string, len(moves)), make([]string, len(moves))
+	for i, m := range moves {
+		ids[i], lanes[i], reasons[i] = m.Delivery, string(m.Lane), m.Reason
+		switch {
+		case m.Lane != "":
+			states[i] = string(Pending)
+		case m.Attempts == 0:
+			states[i] = string(Unreachable)
+		default:
+			states[i] = string(Failed)
+		}
+	}
+	err := tx.Exec(`UPDATE deliveries SET state = v.state, reason = v.reason, attempt = attempt - 1,
+			lane = CASE WHEN v.state = 'failed' THEN deliveries.lane ELSE v.lane END
+		FROM ? WHERE deliveries.id = v.id AND deliveries.state = 'sending'`,
+		tx.Values("v", db.Int64s("id", ids), db.Texts("lane", lanes), db.Texts("state", states), db.Texts("reason", reasons))).Error
+	if err != nil {
+		return fmt.Errorf("move deliveries: %w", err)
+	}
+	return nil
+}
+
+// HoldToken notes which token each delivery has reserved.
+func (s *Store) HoldToken(tx *db.Tx, deliveries []int64, tokens []uuid.UUID) error {
+	if len(deliveries) == 0 {
+		return nil
+	}
+	err := tx.Exec(`UPDATE deliveries SET token_id = v.token FROM ? WHERE deliveries.id = v.id`,
+		tx.Values("v", db.Int64s("id", deliveries), db.UUIDs("token", tokens))).Error
+	if err != nil {
+		return fmt.Errorf("note tokens: %w", err)
+	}
+	return nil
+}
+
+// Try names one try of a delivery.
+type Try struct {
+	Delivery int64
+	N        int
+	Lane     channel.Lane
+	TokenID  *uuid.UUID
+	Started  time.Time
+}
+
+// Settlement is what a try comes to in the ledger.
+type Settlement struct {
+	Try
+	Outcome   channel.Outcome
+	To        State        // Accepted, Unknown, Pending or Failed
+	NextLane  channel.Lane // with Pending: the lane it waits on
+	RouteFrom int          // with Pending: the first lane of the route that is left
+	NotBefore time.Time    // with Pending
+	Result    channel.Result
+	Reason    string // with Failed
+}
+
+// Settle writes outcomes: each delivery that is still where the try left it
+// moves on, and the try enters the history. A receipt that came before the
+// answer counts: what is known to have been taken is not unknown, and what is
+// known to have arrived is delivered. It returns the deliveries that moved.
+func (s *Store) Settle(tx *db.Tx, settlements []Settlement) (moved map[int64]bool, err error) {
+	if len(settlements) == 0 {
+		return map[int64]bool{}, nil
+	}
+	now := s.now()
+	if moved, err = s.settleRows(tx, settlements, now); err != nil {
+		return nil, fmt.Errorf("settle deliveries: %w", err)
+	}
+	if err := writeAttempts(tx, settlements, moved, now); err != nil {
+		return nil, fmt.Errorf("write attempts: %w", err)
+	}
+	return moved, nil
+}
+
+// writeAttempts enters tries into the history. One that was unknown, or taken
+// and then refused, is corrected. One that was not taken is no try.
+func writeAttempts(tx *db.Tx, settlements []Settlement, moved map[int64]bool, now time.Time) error {
+	var ids, ns []int64
+	var lanes, outcomes, providers, codes, details []string
+	var started []time.Time
+	for _, t := range settlements {
+		if t.Outcome == channel.TryLater || t.Outcome == channel.StopTheLine || !moved[t.Delivery] {
+			continue
+		}
+		ids, ns, lanes, outcomes = append(ids, t.Delivery), append(ns, int64(t.N)), append(lanes, string(t.Lane)), append(outcomes, string(t.Outcome))
+		providers, codes, details = append(providers, t.Result.ProviderID), append(codes, t.Result.Code), append(details, t.Result.Detail)
+		started = append(started, t.Started)
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	return tx.Exec(`INSERT INTO attempts (delivery_id, n, lane, outcome, provider_id, code, detail, started_at, finished_at)
+		SELECT v.id, v.n, v.lane, v.outcome, v.provider_id, v.code, v.detail, v.started_at, CAST(? AS `+tx.TimeType()+`) FROM ? WHERE TRUE
+		ON CONFLICT (delivery_id, n) DO UPDATE SET outcome = EXCLUDED.outcome, code = EXCLUDED.code, detail = EXCLUDED.detail,
+			provider_id = CASE WHEN EXCLUDED.provider_id = '' THEN attempts.provider_id ELSE EXCLUDED.provider_id END`,
+		now, tx.Values("v", db.Int64s("id", ids), db.Int64s("n", ns), db.Texts("lane", lanes), db.Texts("outcome", outcomes),
+			db.Texts("provider_id", providers), db.Texts("code", codes), db.Texts("detail", details), db.Times("started_at", started))).Error
+}
+
+func (s *Store) settleRows(tx *db.Tx, settlements []Settlement, now time.Time) (map[int64]bool, error) {
+	n := len(settlements)
+	ids, tries, from := make([]int64, n), make([]int64, n), make([]int64, n)
+	states, lanes, provider, code, reason := make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	notBefore, accepted := make([]time.Time, n), make([]time.Time, n)
+	for i, t := range settlements {
+		ids[i], tries[i], from[i] = t.Delivery, int64(t.N), int64(t.RouteFrom)
+		states[i], lanes[i], notBefore[i] = string(t.To), string(t.NextLane), t.NotBefore
+		provider[i], code[i], reason[i] = t.Result.ProviderID, t.Result.Code, t.Reason
+		if t.To == Accepted {
+			accepted[i] = now
+		}
+	}
+	rows, err := tx.Raw(settleSQL, tx.Values("v", db.Int64s("id", ids), db.Int64s("n", tries), db.Int64s("route_from", from),
+		db.Texts("state", states), db.Texts("lane", lanes), db.Texts("provider_id", provider), db.Texts("code", code), db.Texts("reason", reason),
+		db.Times("not_before", notBefore), db.Times("accepted_at", accepted))).Rows()
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err tells
+	moved := make(map[int64]bool, n)
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		moved[id] = true
+	}
+	return moved, rows.Err()
+}
+
+// A try that was not taken does not count: attempt goes back by one when the
+// delivery waits on the same lane again.
+const settleSQL = `UPDATE deliveries SET
+	state = CASE WHEN v.state IN ('accepted', 'unknown') AND deliveries.delivered_at IS NOT NULL THEN 'delivered'
+		WHEN v.state = 'unknown' AND deliveries.accepted_at IS NOT NULL THEN 'accepted' ELSE v.state END,
+	attempt = CASE WHEN v.state = 'pending' AND v.lane = deliveries.lane THEN deliveries.attempt - 1 ELSE deliveries.attempt END,
+	lane = CASE WHEN v.state = 'pending' THEN v.lane ELSE deliveries.lane END,
+	route_from = CASE WHEN v.state = 'pending' THEN v.route_from ELSE deliveries.route_from END,
+	token_id = CASE WHEN v.state = 'pending' THEN NULL ELSE deliveries.token_id END,
+	provider_id = CASE WHEN v.state = 'pending' THEN '' WHEN v.provider_id <> '' THEN v.provider_id ELSE deliveries.provider_id END,
+	code = v.code, reason = v.reason, not_before = v.not_before,
+	accepted_at = CASE WHEN v.state = 'pending' THEN NULL ELSE COALESCE(deliveries.accepted_at, v.accepted_at) END,
+	delivered_at = CASE WHEN v.state = 'pending' THEN NULL ELSE deliveries.delivered_at END
+	FROM ? WHERE deliveries.id = v.id AND deliveries.attempt = v.n
+		AND (deliveries.state = 'sending' OR (deliveries.state = 'unknown' AND v.state <> 'unknown')
+			OR (deliveries.state = 'accepted' AND v.state IN ('pending', 'failed')))
+	RETURNING deliveries.id`
