@@ -21,7 +21,7 @@ type Answer struct {
 	Want       channel.Outcome
 	Code       string        // expected Result.Code
 	ProviderID string        // expected Result.ProviderID
-	RetryAfter time.Duration // expected, within two seconds
+	RetryAfter time.Duration // expected, give or take a twentieth
 }
 
 // Suite describes a channel to Run. Every field is needed.

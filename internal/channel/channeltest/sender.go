@@ -153,7 +153,7 @@ func mapsAnswers(t *testing.T, s Suite) {
 			expectAll(t, s, b, results, a.Want)
 			require.Equal(t, a.Code, results[0].Code)
 			require.Equal(t, a.ProviderID, results[0].ProviderID)
-			require.InDelta(t, a.RetryAfter.Seconds(), results[0].RetryAfter.Seconds(), 2)
+			require.InDelta(t, a.RetryAfter.Seconds(), results[0].RetryAfter.Seconds(), a.RetryAfter.Seconds()/20)
 		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -52,8 +53,8 @@ func (c *Client) post(ctx context.Context, d door, body []byte, byToken bool) ch
 	defer cancel()
 	var written atomic.Bool
 	req, err := http.NewRequestWithContext(watch(ctx, &written), http.MethodPost, d.url, bytes.NewReader(body))
-	if err != nil {
-		return channel.Result{Outcome: channel.StopTheLine, Detail: "the Page's Graph id does not fit into an address"}
+	if err != nil || strings.ContainsAny(d.authorization, "\x00\r\n") {
+		return channel.Result{Outcome: channel.StopTheLine, Detail: "the Page's id or access token has characters that cannot be sent"}
 	}
 	req.Header = http.Header{"Authorization": {d.authorization}, "Content-Type": {"application/json"}, "User-Agent": {"beckon"}}
 	res, err := c.transport.RoundTrip(req)

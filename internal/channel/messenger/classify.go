@@ -12,6 +12,8 @@ import (
 // mostly means that a person is talking in it.
 const humanBusy = 10 * time.Minute
 
+const unsaid = "Graph failed and does not say whether the message went out"
+
 // graphError is the part of Graph's error object that programs may rely on.
 // Its texts are not read: they may quote ids.
 type graphError struct {
@@ -25,10 +27,7 @@ func (e *graphError) result(status int, header http.Header, byToken bool) channe
 	if e.Subcode != 0 {
 		r.Code += "/" + strconv.Itoa(e.Subcode)
 	}
-	r.Outcome, r.Detail = e.bySubcode()
-	if r.Outcome == "" {
-		r.Outcome, r.Detail = e.byCode(status, byToken)
-	}
+	r.Outcome, r.Detail = e.judge(status, byToken)
 	if r.Outcome == channel.TryLater {
 		r.RetryAfter = retryAfter(header)
 		if e.Subcode == 2018300 {
@@ -36,6 +35,22 @@ func (e *graphError) result(status int, header http.Header, byToken bool) channe
 		}
 	}
 	return r
+}
+
+// judge goes from what says most to what says least. Meta has no code for a
+// token that is used, expired or invalid, so 10 and 100 are read as that when
+// a token was sent to.
+func (e *graphError) judge(status int, byToken bool) (channel.Outcome, string) {
+	if outcome, words := e.bySubcode(); outcome != "" {
+		return outcome, words
+	}
+	if byToken && (e.Code == 10 || e.Code == 100) {
+		return channel.TokenDead, "the token is used, expired or invalid"
+	}
+	if outcome, words := e.byCode(); outcome != "" {
+		return outcome, words
+	}
+	return e.byStatus(status)
 }
 
 // bySubcode knows the pairs that say more than their code; "" for the others.
@@ -63,41 +78,43 @@ func (e *graphError) bySubcode() (channel.Outcome, string) {
 	return "", ""
 }
 
-// byCode judges by the code alone. Two of Meta's "try again" codes differ:
-// 1200 says that sending failed, so trying again is safe. Code 2 is a fault
-// somewhere in Graph: with a 5xx status nobody knows how far the message came.
-func (e *graphError) byCode(status int, byToken bool) (channel.Outcome, string) {
-	switch {
-	case byToken && (e.Code == 10 || e.Code == 100):
-		return channel.TokenDead, "the token is used, expired or invalid"
-	case e.Code == 100 && e.Subcode == 2018001:
-		return channel.Gone, "no such person for this Page"
-	case e.Code == 551:
+// byCode knows the codes that mean the same whatever comes with them. 1200 is
+// here and 2 is not: 1200 says that sending failed, so trying again is safe,
+// while 2 is a fault somewhere in Graph, before or after the message was taken.
+func (e *graphError) byCode() (channel.Outcome, string) {
+	switch e.Code {
+	case 551:
 		return channel.Gone, "the person cannot be reached"
-	case e.Code == 190 || e.Code == 102:
+	case 102, 190:
 		return channel.StopTheLine, "the Page's access token is not valid any more"
-	case e.Code >= 200 && e.Code < 300:
-		return channel.StopTheLine, "the app lacks a permission for this Page"
-	case e.Code == 368 || e.Code == 2022:
+	case 368, 2022:
 		return channel.StopTheLine, "Meta limits this Page for a policy violation"
-	case e.throttled():
+	case 4, 9, 17, 32, 341, 613, 80006:
 		return channel.TryLater, "Graph asks to slow down"
-	case e.Code == 1200:
+	case 1200:
 		return channel.TryLater, "sending failed for a moment"
-	case e.Code == 1 || status >= 500:
-		return channel.Unknown, "Graph failed and does not say whether the message went out"
-	case e.Code == 2 || e.Transient || status == http.StatusTooManyRequests:
+	case 1:
+		return channel.Unknown, unsaid
+	}
+	if e.Code == 100 && e.Subcode == 2018001 {
+		return channel.Gone, "no such person for this Page"
+	}
+	if e.Code >= 200 && e.Code < 300 {
+		return channel.StopTheLine, "the app lacks a permission for this Page"
+	}
+	return "", ""
+}
+
+// byStatus is for the codes that say nothing certain, 2 among them: with a 5xx
+// nobody knows how far the message came, with a 4xx it was not taken.
+func (e *graphError) byStatus(status int) (channel.Outcome, string) {
+	switch {
+	case status >= 500:
+		return channel.Unknown, unsaid
+	case e.Code == 2, e.Transient, status == http.StatusTooManyRequests:
 		return channel.TryLater, "Graph is busy for a moment"
 	case status == http.StatusUnauthorized:
 		return channel.StopTheLine, "the Page's access token is refused"
 	}
 	return channel.Refused, "Graph refuses this message"
-}
-
-func (e *graphError) throttled() bool {
-	switch e.Code {
-	case 4, 9, 17, 32, 341, 613, 80006:
-		return true
-	}
-	return false
 }

@@ -164,6 +164,15 @@ func TestAskOptInSendsTheTemplate(t *testing.T) {
 		"payload":{"template_type":"one_time_notif_req","title":"New \"courses\"","payload":"bk:topic:ö"}}}}`, last.body)
 }
 
+func TestATokenThatCannotBeSentStopsTheLine(t *testing.T) {
+	t.Parallel()
+	client, last := recorder(t)
+	b := window(1)
+	b.Page.AccessToken += "\n"
+	require.Equal(t, channel.StopTheLine, client.Send(t.Context(), b)[0].Outcome)
+	require.Empty(t, last.path)
+}
+
 func TestNewRefusesUnusableSettings(t *testing.T) {
 	t.Parallel()
 	for _, s := range []messenger.Settings{

@@ -51,7 +51,7 @@ func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse
 // trip carries one call through twilio-go, which knows no context, always
 // calls api.twilio.com and drops status and headers of a refusal.
 type trip struct {
-	ctx       context.Context //nolint:containedctx // the library has no other way in
+	ctx       context.Context // the library has no other way in
 	base      *url.URL
 	transport *http.Transport
 

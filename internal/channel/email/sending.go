@@ -1,0 +1,123 @@
+package email
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"beckon/internal/channel"
+)
+
+// maxRounds bounds how often a request is repeated without the recipients that
+// SendGrid refused.
+const maxRounds = 20
+
+// maxSubstitutions is what SendGrid takes as substitutions for one recipient,
+// in bytes of all keys and values.
+const maxSubstitutions = 10_000
+
+// sending is one Send under way.
+type sending struct {
+	client  *Client
+	batch   *channel.Batch
+	results []channel.Result
+	stopped bool
+}
+
+// run sorts the messages by how they can go, and sends them.
+func (s *sending) run(ctx context.Context) {
+	var together, alone []int
+	for i := range s.batch.Messages {
+		m := &s.batch.Messages[i]
+		switch {
+		case len(m.Fill) != len(s.batch.Mail.Holes):
+			s.results[i] = channel.Result{Outcome: channel.Refused, Detail: "the values do not fit the holes of the mail"}
+		case substitutionSize(s.batch.Mail.Holes, m.Fill) > maxSubstitutions:
+			alone = append(alone, i)
+		default:
+			together = append(together, i)
+		}
+	}
+	for part := range slices.Chunk(together, maxBatch) {
+		s.send(ctx, s.batch.Mail, part)
+	}
+	for _, i := range alone {
+		s.send(ctx, written(s.batch.Mail, s.batch.Messages[i].Fill), []int{i})
+	}
+}
+
+// send hands over the messages at the given places until SendGrid takes or
+// refuses them all.
+func (s *sending) send(ctx context.Context, m channel.Mail, at []int) {
+	for range maxRounds {
+		switch {
+		case len(at) == 0:
+			return
+		case s.stopped:
+			s.settle(at, held)
+			return
+		case ctx.Err() != nil:
+			s.settle(at, cancelled)
+			return
+		}
+		a := s.client.post(ctx, s.client.body(m, s.batch.Messages, at))
+		wrong := a.named(len(at))
+		if len(wrong) == 0 {
+			s.finish(ctx, m, at, a)
+			return
+		}
+		at = s.leaveOut(at, wrong)
+	}
+	s.settle(at, channel.Result{Outcome: channel.TryLater, Detail: "not sent: too many recipients of the request are wrong"})
+}
+
+// finish settles an answer that blames nobody in particular.
+func (s *sending) finish(ctx context.Context, m channel.Mail, at []int, a answer) {
+	if a.status == http.StatusRequestEntityTooLarge && len(at) > 1 {
+		half := len(at) / 2
+		s.send(ctx, m, at[:half])
+		s.send(ctx, m, at[half:])
+		return
+	}
+	r := a.result()
+	s.stopped = r.Outcome == channel.StopTheLine
+	s.settle(at, r)
+}
+
+func (s *sending) settle(at []int, r channel.Result) {
+	for _, i := range at {
+		s.results[i] = r
+	}
+}
+
+// leaveOut settles the recipients that are wrong and returns the others.
+func (s *sending) leaveOut(at []int, wrong map[int]channel.Result) []int {
+	var rest []int
+	for place, i := range at {
+		if r, ok := wrong[place]; ok {
+			s.results[i] = r
+			continue
+		}
+		rest = append(rest, i)
+	}
+	return rest
+}
+
+func substitutionSize(holes, fill []string) int {
+	n := 0
+	for i := range holes {
+		n += len(holes[i]) + len(fill[i])
+	}
+	return n
+}
+
+// written puts the values into the texts, as SendGrid would.
+func written(m channel.Mail, fill []string) channel.Mail {
+	pairs := make([]string, 0, 2*len(fill))
+	for i, hole := range m.Holes {
+		pairs = append(pairs, hole, fill[i])
+	}
+	r := strings.NewReplacer(pairs...)
+	return channel.Mail{Subject: r.Replace(m.Subject), HTML: r.Replace(m.HTML), Text: r.Replace(m.Text)}
+}
