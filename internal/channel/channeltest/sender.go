@@ -3,7 +3,6 @@ package channeltest
 import (
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -114,11 +113,9 @@ func lostByDeadlineIsUnknown(t *testing.T, s Suite) {
 }
 
 func refusedConnectionIsTryLater(t *testing.T, s Suite) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	url := "http://" + l.Addr().String()
-	require.NoError(t, l.Close())
-	expectAll(t, s, s.Batch(3), s.New(t, url).Send(t.Context(), s.Batch(3)), channel.TryLater)
+	srv := httptest.NewServer(s.Accept)
+	srv.Close()
+	expectAll(t, s, s.Batch(3), s.New(t, srv.URL).Send(t.Context(), s.Batch(3)), channel.TryLater)
 }
 
 func lostAnswerIsUnknown(t *testing.T, s Suite) {

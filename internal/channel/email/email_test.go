@@ -19,7 +19,7 @@ import (
 )
 
 func outcomes(results []channel.Result) []channel.Outcome {
-	var all []channel.Outcome
+	all := make([]channel.Outcome, 0, len(results))
 	for _, r := range results {
 		all = append(all, r.Outcome)
 	}
@@ -27,7 +27,7 @@ func outcomes(results []channel.Result) []channel.Outcome {
 }
 
 func deliveries(m mail.SGMailV3) []string {
-	var all []string
+	all := make([]string, 0, len(m.Personalizations))
 	for _, p := range m.Personalizations {
 		all = append(all, p.CustomArgs["bk_delivery"])
 	}

@@ -28,7 +28,7 @@ func TestEventsReadsEveryKind(t *testing.T) {
 		Outcome  channel.Outcome
 		Code     string
 	}
-	var got []short
+	got := make([]short, 0, len(events))
 	for _, e := range events {
 		got = append(got, short{e.Kind, e.Delivery, e.Outcome, e.Code})
 	}

@@ -66,7 +66,7 @@ func TestEventsReturnsTheRestOfABrokenBody(t *testing.T) {
 	}
 	require.NotContains(t, err.Error(), "hidden words")
 	require.NotContains(t, err.Error(), "370600")
-	var mids []string
+	mids := make([]string, 0, len(events))
 	for _, e := range events {
 		mids = append(mids, e.MID)
 	}

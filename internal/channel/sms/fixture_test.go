@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -83,13 +84,8 @@ func provider(refused int64) http.Handler {
 
 // sign makes Twilio's signature of a form with one value per key.
 func sign(token, address string, form url.Values) string {
-	var keys []string
-	for k := range form {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
 	var b strings.Builder
-	for _, k := range keys {
+	for _, k := range slices.Sorted(maps.Keys(form)) {
 		b.WriteString(k + form.Get(k))
 	}
 	mac := hmac.New(sha1.New, []byte(token))
