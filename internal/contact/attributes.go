@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 const (
@@ -44,7 +45,13 @@ func escape(name string) string {
 	if len(name) > maxText {
 		name = name[:maxText]
 	}
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(strings.ToValidUTF8(strings.Map(lineBreakToSpace, name), "?"))
+	name = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(name, "?"))
+	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
 }
 
 func encode(v any) (json.RawMessage, bool) {

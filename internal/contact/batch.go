@@ -259,7 +259,7 @@ func room(taken map[uuid.UUID]bool, page uuid.UUID, h *person) bool {
 func (b *batch) unknown(it *item) (out []fault.Field) {
 	page := func(at string, i int, id uuid.UUID) {
 		if !b.pages[id] {
-			out = append(out, fault.Field{Pointer: fmt.Sprintf("/%s/%d/page_id", at, i), Code: "unknown_page", Detail: "There is no such page."})
+			out = append(out, fault.Field{Pointer: fmt.Sprintf("/%s/%d/page_id", at, i), Code: "page_not_found", Detail: "There is no such page."})
 		}
 	}
 	for i, m := range it.Messenger {
@@ -268,7 +268,7 @@ func (b *batch) unknown(it *item) (out []fault.Field) {
 	for i, t := range it.Tokens {
 		page("tokens", i, t.PageID)
 		if !b.topics[t.Topic] {
-			out = append(out, fault.Field{Pointer: fmt.Sprintf("/tokens/%d/topic", i), Code: "unknown_topic", Detail: "There is no such topic."})
+			out = append(out, fault.Field{Pointer: fmt.Sprintf("/tokens/%d/topic", i), Code: "topic_not_found", Detail: "There is no such topic."})
 		}
 	}
 	return out

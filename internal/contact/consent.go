@@ -19,7 +19,7 @@ type answer struct {
 	fromFile bool
 }
 
-// check fills in what was left out.
+// consent checks an answer and fills in what was left out.
 func (c *checks) consent(pointer string, o *Optional[Consent]) (a answer) {
 	if !o.has() {
 		return a
@@ -33,16 +33,24 @@ func (c *checks) consent(pointer string, o *Optional[Consent]) (a answer) {
 	a = answer{Consent: v, undated: v.At == nil, fromFile: c.fromFile}
 	at := c.now
 	if v.At != nil {
-		at = v.At.UTC().Truncate(time.Microsecond)
-	}
-	switch {
-	case at.After(c.now.Add(clockSkew)):
-		c.add(pointer+"/at", "in_future", "Must not lie in the future.")
-	case at.After(c.now):
-		at = c.now
+		at = c.past(pointer+"/at", *v.At)
 	}
 	a.At = &at
 	return a
+}
+
+// past returns a moment that is over, or notes that it is not one.
+func (c *checks) past(pointer string, at time.Time) time.Time {
+	at = at.UTC().Truncate(time.Microsecond)
+	switch {
+	case at.After(c.now.Add(clockSkew)):
+		c.add(pointer, "in_the_future", "Must not lie in the future.")
+	case at.After(c.now):
+		return c.now
+	case at.Year() < 2000: // and nothing that a database cannot keep
+		c.add(pointer, "too_old", "Must not lie before the year 2000.")
+	}
+	return at
 }
 
 // follow returns the consent that holds when a comes after old was stored.

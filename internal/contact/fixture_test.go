@@ -30,6 +30,7 @@ type bundle struct {
 	mu     sync.Mutex
 	at     time.Time
 	grants []contact.Grant
+	refuse func() error // called before tokens are stored
 }
 
 func setup(t *testing.T, d *db.DB) *bundle {
@@ -58,6 +59,11 @@ func (b *bundle) pass(d time.Duration) {
 func (b *bundle) granted(_ context.Context, _ *db.Tx, grants []contact.Grant) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.refuse != nil {
+		if err := b.refuse(); err != nil {
+			return err
+		}
+	}
 	b.grants = append(b.grants, grants...)
 	return nil
 }

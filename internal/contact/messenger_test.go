@@ -69,7 +69,9 @@ func TestWindowMovesForwardOnlyAndUnblocks(t *testing.T) {
 		b := setup(t, d)
 		b.findOrMake("p1", "p2")
 		move := func(at time.Time) {
-			b.inTx(func(tx *db.Tx) error { return b.MoveWindow(t.Context(), tx, b.page, map[string]time.Time{"p1": at, "gone": at}) })
+			b.inTx(func(tx *db.Tx) error {
+				return b.MoveWindow(t.Context(), tx, b.page, map[string]time.Time{"p1": at, "gone": at})
+			})
 		}
 		block := func(at time.Time) {
 			b.inTx(func(tx *db.Tx) error { return b.Block(t.Context(), tx, b.page, []string{"p1"}, at) })

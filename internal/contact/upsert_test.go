@@ -126,13 +126,13 @@ func TestUpsertReportsAllThatIsWrongAtOnce(t *testing.T) {
 		require.True(t, fault.Is(err, fault.Invalid))
 		require.ElementsMatch(t, []string{"/external_id too_long", "/first_name bad_characters", "/email bad_email", "/phone bad_phone",
 			"/locale bad_locale", "/time_zone bad_time_zone", "/attributes/deep~1x bad_attribute", "/consents/sms/status bad_consent",
-			"/consents/email/at in_future", "/messenger/0/page_id required", "/messenger/0/psid bad_psid",
+			"/consents/email/at in_the_future", "/messenger/0/page_id required", "/messenger/0/psid bad_psid",
 			"/tokens/0/token required", "/tokens/0/page_id required"}, pointers(t, err))
 
 		other := uuid.Must(uuid.NewV7())
 		_, _, err = b.Upsert(t.Context(), contact.Draft{ExternalID: text("x"), Attributes: map[string]any{"big": strings.Repeat("x", 17<<10)},
 			Messenger: []contact.MessengerID{{PageID: other, PSID: "1"}}, Tokens: []contact.TokenDraft{{PageID: other, Topic: "none", Value: "v"}}})
-		require.Equal(t, []string{"/attributes too_large", "/messenger/0/page_id unknown_page", "/tokens/0/page_id unknown_page", "/tokens/0/topic unknown_topic"}, pointers(t, err))
+		require.Equal(t, []string{"/attributes too_large", "/messenger/0/page_id page_not_found", "/tokens/0/page_id page_not_found", "/tokens/0/topic topic_not_found"}, pointers(t, err))
 		require.Zero(t, b.count("contacts"))
 	})
 }
