@@ -14,3 +14,8 @@ var Migrations embed.FS
 //
 //go:embed openapi.yaml
 var OpenAPI string
+
+// Templates holds the pages that people see who follow a link.
+//
+//go:embed templates
+var Templates embed.FS

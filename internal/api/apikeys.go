@@ -14,7 +14,7 @@ func (s *Server) CreateAPIKey(ctx context.Context, r gen.CreateAPIKeyRequestObje
 	for i, scope := range r.Body.Scopes {
 		scopes[i] = Scope(scope)
 	}
-	key, secret, err := s.keys.Create(ctx, r.Body.Name, scopes)
+	key, secret, err := s.Keys.Create(ctx, r.Body.Name, scopes)
 	if err != nil {
 		return nil, err
 	}
@@ -26,29 +26,15 @@ func (s *Server) CreateAPIKey(ctx context.Context, r gen.CreateAPIKeyRequestObje
 
 // ListAPIKeys serves GET /v1/api-keys.
 func (s *Server) ListAPIKeys(ctx context.Context, r gen.ListAPIKeysRequestObject) (gen.ListAPIKeysResponseObject, error) {
-	var after uuid.UUID
-	if err := readCursor(r.Params.Cursor, &after); err != nil {
-		return nil, err
-	}
-	limit := limitOf(r.Params.Limit)
-	keys, err := s.keys.List(ctx, after, limit+1)
-	if err != nil {
-		return nil, err
-	}
-	keys, next, err := page(keys, limit, func(k Key) any { return k.ID })
-	if err != nil {
-		return nil, err
-	}
-	out := gen.ListAPIKeys200JSONResponse{Data: make([]gen.APIKey, len(keys)), NextCursor: next}
-	for i, k := range keys {
-		out.Data[i] = keyAnswer(k)
-	}
-	return out, nil
+	data, next, err := listed(r.Params.Cursor, r.Params.Limit,
+		func(after uuid.UUID, n int) ([]Key, error) { return s.Keys.List(ctx, after, n) },
+		func(k Key) uuid.UUID { return k.ID }, keyAnswer)
+	return gen.ListAPIKeys200JSONResponse{Data: data, NextCursor: next}, err
 }
 
 // RevokeAPIKey serves DELETE /v1/api-keys/{id}.
 func (s *Server) RevokeAPIKey(ctx context.Context, r gen.RevokeAPIKeyRequestObject) (gen.RevokeAPIKeyResponseObject, error) {
-	if err := s.keys.Revoke(ctx, r.ID); err != nil {
+	if err := s.Keys.Revoke(ctx, r.ID); err != nil {
 		return nil, err
 	}
 	return gen.RevokeAPIKey204Response{}, nil

@@ -44,13 +44,13 @@ func TestABadCursorIsAFieldThatIsWrong(t *testing.T) {
 func TestPageKnowsWhetherThereIsMore(t *testing.T) {
 	t.Parallel()
 	at := func(n int) any { return n }
-	rows, next, err := page([]int{1, 2, 3}, 2, at)
+	rows, next, err := cut([]int{1, 2, 3}, 2, at)
 	require.NoError(t, err)
 	require.Equal(t, []int{1, 2}, rows)
 	var n int
 	require.NoError(t, readCursor(next, &n))
 	require.Equal(t, 2, n)
-	rows, next, err = page([]int{1, 2}, 2, at)
+	rows, next, err = cut([]int{1, 2}, 2, at)
 	require.NoError(t, err)
 	require.Len(t, rows, 2)
 	require.Nil(t, next)

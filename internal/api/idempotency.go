@@ -14,6 +14,7 @@ import (
 
 	"beckon/internal/db"
 	"beckon/internal/fault"
+	"beckon/internal/queue"
 	"beckon/internal/seal"
 )
 
@@ -65,6 +66,18 @@ func (i *Idempotency) Purge(ctx context.Context) error {
 		return fmt.Errorf("purge idempotency keys: %w", err)
 	}
 	return nil
+}
+
+// PurgeJob deletes old answers.
+type PurgeJob struct{}
+
+// Kind names the job.
+func (PurgeJob) Kind() string { return "idempotency.purge" }
+
+// Register adds the hourly job that purges. The queue must not be open yet.
+func (i *Idempotency) Register(q *queue.Queue) {
+	queue.Handle(q, 1, func(ctx context.Context, _ queue.Job[PurgeJob]) error { return i.Purge(ctx) })
+	q.Every(time.Hour, PurgeJob{})
 }
 
 func (i *Idempotency) time() time.Time { return i.now().UTC().Truncate(time.Microsecond) }

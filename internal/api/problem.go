@@ -51,14 +51,14 @@ func standingOf(kind fault.Kind) standing {
 // problemOf is the one place where an error becomes what the caller sees. What
 // it does not know is an internal error without detail.
 func problemOf(err error) gen.Problem {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) { // whatever the reader of the body made of it
+		return problemOf(errTooLarge(tooLarge.Limit))
+	}
 	var f *fault.Error
 	if errors.As(err, &f) && f.Kind != fault.Internal {
 		s := standingOf(f.Kind)
 		return gen.Problem{Status: s.status, Title: s.title, Code: f.Code, Detail: f.Detail, Errors: fieldErrors(f.Fields)}
-	}
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return problemOf(errTooLarge(tooLarge.Limit))
 	}
 	var he *echo.HTTPError
 	if errors.As(err, &he) && he.Code < http.StatusInternalServerError {
@@ -82,6 +82,15 @@ func routingProblem(he *echo.HTTPError) gen.Problem {
 
 func errTooLarge(limit int64) error {
 	return fault.New(fault.TooLarge, "too_large", "The body is larger than %d bytes.", limit)
+}
+
+// fieldsOf returns the fields that an error names.
+func fieldsOf(err error) []fault.Field {
+	var f *fault.Error
+	if errors.As(err, &f) {
+		return f.Fields
+	}
+	return nil
 }
 
 func fieldErrors(fields []fault.Field) []gen.FieldError {

@@ -3,21 +3,49 @@ package api
 import (
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
+	"beckon/internal/campaign"
+	"beckon/internal/contact"
 	"beckon/internal/db"
+	"beckon/internal/delivery"
+	"beckon/internal/dispatch"
 	"beckon/internal/fault"
+	"beckon/internal/link"
+	"beckon/internal/page"
+	"beckon/internal/seal"
+	"beckon/internal/token"
+	"beckon/internal/webhook"
 )
 
 // Parts is what the HTTP face stands on.
 type Parts struct {
 	Spec        string // openapi.yaml
 	DB          *db.DB
+	Box         *seal.Box
 	Keys        *Keys
-	Answers     *Idempotency
+	Answers     *Idempotency // nil makes one over DB and Box, which nobody purges
 	Log         *slog.Logger
+	Now         func() time.Time
 	ImportLimit int64 // the largest import body, in bytes
+
+	Contacts  *contact.Store
+	Pages     *page.Store
+	Tokens    *token.Store
+	OptIns    *token.Service
+	Campaigns *campaign.Service
+	Engine    *dispatch.Engine
+	Ledger    *delivery.Store
+	Inbox     *webhook.Inbox
+	Clicks    *delivery.Clicks
+
+	Links, Unsubscribes link.Coder
+	// MetaVerify answers Meta's check of the webhook address; nil without
+	// Messenger.
+	MetaVerify func(mode, token, challenge string) (string, error)
+	PublicURL  string // where providers call us, without a slash at the end
 }
 
 // router returns Echo with everything that holds for all operations, and those

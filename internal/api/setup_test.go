@@ -124,7 +124,7 @@ func setupKeys(t *testing.T, d *db.DB) *bundle {
 	gen.RegisterHandlers(b.e, gen.NewStrictHandler(struct {
 		*Server
 		rest
-	}{&Server{keys: b.keys}, rest{}}, nil))
+	}{&Server{Parts: Parts{Keys: b.keys}}, rest{}}, nil))
 	return b
 }
 

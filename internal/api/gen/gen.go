@@ -119,11 +119,12 @@ const (
 
 // Defines values for SuppressionReason.
 const (
-	SuppressionReasonBounce      SuppressionReason = "bounce"
-	SuppressionReasonComplaint   SuppressionReason = "complaint"
-	SuppressionReasonManual      SuppressionReason = "manual"
-	SuppressionReasonStop        SuppressionReason = "stop"
-	SuppressionReasonUnsubscribe SuppressionReason = "unsubscribe"
+	SuppressionReasonBounce        SuppressionReason = "bounce"
+	SuppressionReasonComplaint     SuppressionReason = "complaint"
+	SuppressionReasonManual        SuppressionReason = "manual"
+	SuppressionReasonStop          SuppressionReason = "stop"
+	SuppressionReasonUndeliverable SuppressionReason = "undeliverable"
+	SuppressionReasonUnsubscribe   SuppressionReason = "unsubscribe"
 )
 
 // Defines values for TokenStatus.
@@ -785,10 +786,15 @@ type Report struct {
 	Replied   int64            `json:"replied"`
 
 	// Returned Came back to the bot, proved by Messenger.
-	Returned      int64         `json:"returned"`
-	State         CampaignState `json:"state"`
-	TokensGranted int64         `json:"tokens_granted"`
-	Unreachable   Unreachable   `json:"unreachable"`
+	Returned int64         `json:"returned"`
+	State    CampaignState `json:"state"`
+
+	// Stopped Senders on the route that the provider does not let send now. Nobody is lost meanwhile: it is tried again by itself.
+	Stopped []StoppedSender `json:"stopped"`
+
+	// TokensGranted Permissions that people of the campaign gave after it reached them.
+	TokensGranted int64       `json:"tokens_granted"`
+	Unreachable   Unreachable `json:"unreachable"`
 }
 
 // Route The lanes to try, in order of preference.
@@ -820,12 +826,24 @@ type SMSSample struct {
 	Text     string `json:"text"`
 }
 
+// StoppedSender defines model for StoppedSender.
+type StoppedSender struct {
+	// Code What the provider said.
+	Code string `json:"code"`
+
+	// Sender `messenger:` and the page's id, `sms` or `email`.
+	Sender string    `json:"sender"`
+	Since  time.Time `json:"since"`
+}
+
 // Suppression defines model for Suppression.
 type Suppression struct {
 	Channel   SuppressionChannel `json:"channel"`
 	CreatedAt time.Time          `json:"created_at"`
 	ID        openapi_types.UUID `json:"id"`
-	Reason    SuppressionReason  `json:"reason"`
+
+	// Reason `undeliverable`: the carrier does not reach the number.
+	Reason SuppressionReason `json:"reason"`
 }
 
 // SuppressionChannel defines model for SuppressionChannel.
@@ -836,7 +854,9 @@ type SuppressionCreate struct {
 	// Address Phone number with its country code, or e-mail address.
 	Address string             `json:"address"`
 	Channel SuppressionChannel `json:"channel"`
-	Reason  *SuppressionReason `json:"reason,omitempty"`
+
+	// Reason `undeliverable`: the carrier does not reach the number.
+	Reason *SuppressionReason `json:"reason,omitempty"`
 }
 
 // SuppressionList defines model for SuppressionList.
@@ -847,7 +867,7 @@ type SuppressionList struct {
 	NextCursor *NextCursor `json:"next_cursor"`
 }
 
-// SuppressionReason defines model for SuppressionReason.
+// SuppressionReason `undeliverable`: the carrier does not reach the number.
 type SuppressionReason string
 
 // Tally defines model for Tally.
@@ -2575,6 +2595,20 @@ type AddTokenResponseObject interface {
 	VisitAddTokenResponse(w http.ResponseWriter) error
 }
 
+type AddToken200JSONResponse Token
+
+func (response AddToken200JSONResponse) VisitAddTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type AddToken201JSONResponse Token
 
 func (response AddToken201JSONResponse) VisitAddTokenResponse(w http.ResponseWriter) error {
@@ -2791,6 +2825,20 @@ type CreateSuppressionRequestObject struct {
 
 type CreateSuppressionResponseObject interface {
 	VisitCreateSuppressionResponse(w http.ResponseWriter) error
+}
+
+type CreateSuppression200JSONResponse Suppression
+
+func (response CreateSuppression200JSONResponse) VisitCreateSuppressionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type CreateSuppression201JSONResponse Suppression

@@ -29,3 +29,14 @@ func (f Field[T]) Pointer() *T {
 	}
 	return &f.Value
 }
+
+// Over returns what is there after the patch, when before was there before it.
+func (f Field[T]) Over(before *T) *T {
+	switch {
+	case !f.Set:
+		return before
+	case f.Null:
+		return nil
+	}
+	return &f.Value
+}

@@ -1,0 +1,185 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"beckon/internal/api/gen"
+	"beckon/internal/campaign"
+	"beckon/internal/channel"
+	"beckon/internal/content"
+	"beckon/internal/fault"
+)
+
+// CreateCampaign serves POST /v1/campaigns.
+func (s *Server) CreateCampaign(ctx context.Context, r gen.CreateCampaignRequestObject) (gen.CreateCampaignResponseObject, error) {
+	src, err := sourceOf(r.Body.Content)
+	if err != nil {
+		return nil, err
+	}
+	draft := campaign.Patch{Name: &r.Body.Name, PageID: &r.Body.PageID, Topic: &r.Body.Topic, Audience: r.Body.Audience,
+		Content: &src, FallThrough: r.Body.FallThrough}
+	if r.Body.Route != nil {
+		draft.Route = routeOf(r.Body.Route)
+	}
+	c, _, err := s.Campaigns.Create(ctx, draft)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.campaignAnswer(c)
+	return gen.CreateCampaign201JSONResponse(a), err
+}
+
+// ListCampaigns serves GET /v1/campaigns.
+func (s *Server) ListCampaigns(ctx context.Context, r gen.ListCampaignsRequestObject) (gen.ListCampaignsResponseObject, error) {
+	rows, next, err := listed(r.Params.Cursor, r.Params.Limit,
+		func(after uuid.UUID, n int) ([]campaign.Campaign, error) { return s.Campaigns.List(ctx, after, n) },
+		func(c campaign.Campaign) uuid.UUID { return c.ID },
+		func(c campaign.Campaign) campaign.Campaign { return c })
+	if err != nil {
+		return nil, err
+	}
+	out := gen.ListCampaigns200JSONResponse{Data: make([]gen.Campaign, len(rows)), NextCursor: next}
+	for i, c := range rows {
+		if out.Data[i], err = s.campaignAnswer(c); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// GetCampaign serves GET /v1/campaigns/{id}.
+func (s *Server) GetCampaign(ctx context.Context, r gen.GetCampaignRequestObject) (gen.GetCampaignResponseObject, error) {
+	c, err := s.Campaigns.Get(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.campaignAnswer(c)
+	return gen.GetCampaign200JSONResponse(a), err
+}
+
+// UpdateCampaign serves PATCH /v1/campaigns/{id}.
+func (s *Server) UpdateCampaign(ctx context.Context, r gen.UpdateCampaignRequestObject) (gen.UpdateCampaignResponseObject, error) {
+	b := r.Body
+	change := campaign.Patch{Name: b.Name, PageID: b.PageID, Topic: b.Topic, Audience: b.Audience.Value, FallThrough: b.FallThrough}
+	if b.Audience.Null {
+		change.Audience = json.RawMessage("{}")
+	}
+	if b.Route.Set {
+		change.Route = routeOf(b.Route.Value)
+	}
+	if b.Content != nil {
+		src, err := s.patchedSource(ctx, r.ID, *b.Content)
+		if err != nil {
+			return nil, err
+		}
+		change.Content = &src
+	}
+	c, _, err := s.Campaigns.Update(ctx, r.ID, change)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.campaignAnswer(c)
+	return gen.UpdateCampaign200JSONResponse(a), err
+}
+
+// DeleteCampaign serves DELETE /v1/campaigns/{id}.
+func (s *Server) DeleteCampaign(ctx context.Context, r gen.DeleteCampaignRequestObject) (gen.DeleteCampaignResponseObject, error) {
+	return gen.DeleteCampaign204Response{}, s.Campaigns.Delete(ctx, r.ID)
+}
+
+// StartCampaign serves POST /v1/campaigns/{id}/start.
+func (s *Server) StartCampaign(ctx context.Context, r gen.StartCampaignRequestObject) (gen.StartCampaignResponseObject, error) {
+	c, err := s.Campaigns.Start(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.campaignAnswer(c)
+	return gen.StartCampaign202JSONResponse(a), err
+}
+
+// sourceOf reads content: it has the same shape here and where it is stored.
+func sourceOf(v any) (src content.Source, err error) {
+	data, err := json.Marshal(v)
+	if err == nil {
+		err = json.Unmarshal(data, &src)
+	}
+	if err != nil {
+		return src, fmt.Errorf("read the content: %w", err)
+	}
+	return src, nil
+}
+
+// patchedSource replaces the parts of a campaign's content that are named.
+func (s *Server) patchedSource(ctx context.Context, id uuid.UUID, p gen.ContentPatch) (content.Source, error) {
+	c, err := s.Campaigns.Get(ctx, id)
+	if err != nil {
+		return content.Source{}, err
+	}
+	var now gen.Content
+	if err := json.Unmarshal([]byte(c.Content), &now); err != nil {
+		return content.Source{}, fmt.Errorf("read the content of campaign %s: %w", id, err)
+	}
+	now.Messenger = p.Messenger.Over(now.Messenger)
+	now.SMS = p.SMS.Over(now.SMS)
+	now.Email = p.Email.Over(now.Email)
+	return sourceOf(now)
+}
+
+func routeOf(r gen.Route) *[]channel.Lane {
+	lanes := each(r, func(l gen.Lane) channel.Lane { return channel.Lane(l) })
+	return &lanes
+}
+
+func (s *Server) campaignAnswer(c campaign.Campaign) (gen.Campaign, error) {
+	lanes, err := c.Lanes()
+	if err != nil {
+		return gen.Campaign{}, err
+	}
+	warnings, err := s.warnings(c)
+	if err != nil {
+		return gen.Campaign{}, err
+	}
+	out := gen.Campaign{ID: c.ID, State: gen.CampaignState(c.State), Name: c.Name, PageID: c.PageID, Topic: c.Topic, Audience: audienceAnswer(c.Audience),
+		Route: each(lanes, func(l channel.Lane) gen.Lane { return gen.Lane(l) }), FallThrough: c.FallThrough, Warnings: warnings,
+		CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, StartedAt: c.StartedAt, FinishedAt: c.FinishedAt}
+	if err := json.Unmarshal([]byte(c.Content), &out.Content); err != nil {
+		return gen.Campaign{}, fmt.Errorf("read the content of campaign %s: %w", c.ID, err)
+	}
+	return out, nil
+}
+
+// audienceAnswer shows everyone as null.
+func audienceAnswer(rules string) gen.Audience {
+	if rules == "" || rules == "{}" {
+		return nil
+	}
+	return gen.Audience(rules)
+}
+
+// warnings tells what may go wrong with a campaign: what its content lacks,
+// and channels that are not set up here. What an older release took and this
+// one does not is a warning too.
+func (s *Server) warnings(c campaign.Campaign) ([]gen.Warning, error) {
+	def, err := c.Define()
+	if fault.Is(err, fault.Invalid) {
+		return each(fieldsOf(err), func(f fault.Field) gen.Warning { return warning(f.Pointer, f.Code, f.Detail) }), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := each(def.Warnings, func(w content.Warning) gen.Warning { return warning(w.Pointer, w.Code, w.Detail) })
+	for i, lane := range def.Route {
+		if s.Engine.Senders[lane.Kind()] == nil {
+			out = append(out, warning(fmt.Sprintf("/route/%d", i), "channel_absent", "The channel "+string(lane.Kind())+" is not set up on this server."))
+		}
+	}
+	return out, nil
+}
+
+func warning(pointer, code, detail string) gen.Warning {
+	return gen.Warning{Code: code, Detail: detail, Pointer: orNull(pointer)}
+}

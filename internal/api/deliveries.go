@@ -1,0 +1,61 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"beckon/internal/api/gen"
+	"beckon/internal/channel"
+	"beckon/internal/delivery"
+)
+
+// GetDelivery serves GET /v1/deliveries/{id}.
+func (s *Server) GetDelivery(ctx context.Context, r gen.GetDeliveryRequestObject) (gen.GetDeliveryResponseObject, error) {
+	d, attempts, err := s.Ledger.Get(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	a := deliveryAnswer(d)
+	return gen.GetDelivery200JSONResponse{ID: a.ID, CampaignID: a.CampaignID, ContactID: a.ContactID, Lane: a.Lane, State: a.State, Reason: a.Reason,
+		CreatedAt: a.CreatedAt, SentAt: a.SentAt, AcceptedAt: a.AcceptedAt, DeliveredAt: a.DeliveredAt, ReadAt: a.ReadAt,
+		ClickedAt: a.ClickedAt, ReturnedAt: a.ReturnedAt, RepliedAt: a.RepliedAt, Attempts: each(attempts, attemptAnswer)}, nil
+}
+
+// listDeliveries serves GET /v1/campaigns/{id}/deliveries: a page, or an
+// export of all.
+func (s *Server) listDeliveries(c echo.Context) error {
+	ctx := c.Request().Context()
+	if _, err := s.Campaigns.Get(ctx, idOf(c)); err != nil {
+		return err
+	}
+	f := delivery.Filter{Campaign: idOf(c), State: delivery.State(c.QueryParam("state")), Lane: channel.Lane(c.QueryParam("lane"))}
+	if write := exportOf(c.Request().Header.Get(echo.HeaderAccept)); write != nil {
+		return s.exportDeliveries(c, f, write)
+	}
+	from := pageOf(c)
+	data, next, err := listed(from.cursor, from.limit, func(after int64, n int) ([]delivery.Delivery, error) {
+		f.After, f.Limit = after, n
+		return s.Ledger.List(ctx, f)
+	}, func(d delivery.Delivery) int64 { return d.ID }, deliveryAnswer)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, gen.DeliveryList{Data: data, NextCursor: next})
+}
+
+func deliveryAnswer(d delivery.Delivery) gen.Delivery {
+	reason := d.Reason
+	if reason == "" && d.State == delivery.Failed {
+		reason = d.Code
+	}
+	return gen.Delivery{ID: d.ID, CampaignID: d.CampaignID, ContactID: d.ContactID, Lane: orNull(string(d.Lane)),
+		State: gen.DeliveryState(d.State), Reason: orNull(reason), CreatedAt: d.CreatedAt, SentAt: d.SentAt, AcceptedAt: d.AcceptedAt,
+		DeliveredAt: d.DeliveredAt, ReadAt: d.ReadAt, ClickedAt: d.ClickedAt, ReturnedAt: d.ReturnedAt, RepliedAt: d.RepliedAt}
+}
+
+func attemptAnswer(a delivery.Attempt) gen.Attempt {
+	return gen.Attempt{Number: a.N, Lane: gen.Lane(a.Lane), StartedAt: a.StartedAt, FinishedAt: a.FinishedAt,
+		Outcome: gen.AttemptOutcome(a.Outcome), ProviderID: orNull(a.ProviderID), Code: orNull(a.Code), Detail: orNull(a.Detail)}
+}

@@ -1,0 +1,89 @@
+package api
+
+import (
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"beckon/internal/api/gen"
+	"beckon/internal/contact"
+	"beckon/internal/fault"
+)
+
+// importContacts serves POST /v1/contacts/import. The answer means that all of
+// the body is stored.
+func (s *Server) importContacts(c echo.Context) error {
+	imp, err := s.Contacts.Receive(c.Request().Context(), c.Request().Body, importOptions(c))
+	if fault.Is(err, fault.Invalid) {
+		return inQuery(err)
+	}
+	if err != nil {
+		return err
+	}
+	c.Response().Header().Set(echo.HeaderLocation, "/v1/imports/"+imp.ID.String())
+	return c.JSON(http.StatusAccepted, importAnswer(imp, nil))
+}
+
+// importOptions reads a query that was checked.
+func importOptions(c echo.Context) contact.ImportOptions {
+	o := contact.ImportOptions{Format: contact.NDJSON, DryRun: c.QueryParam("dry_run") == "true",
+		ConsentSource: c.QueryParam("consent_source"), Topic: c.QueryParam("topic")}
+	if id, err := uuid.Parse(c.QueryParam("page_id")); err == nil {
+		o.PageID = id
+	}
+	if mediaType, _, _ := mime.ParseMediaType(c.Request().Header.Get(echo.HeaderContentType)); strings.EqualFold(mediaType, "text/csv") {
+		o.Format = contact.CSV
+	}
+	return o
+}
+
+// firstRefusals is how many refused lines an import tells without being asked.
+const firstRefusals = 50
+
+// getImport serves GET /v1/imports/{id}.
+func (s *Server) getImport(c echo.Context) error {
+	ctx := c.Request().Context()
+	imp, err := s.Contacts.Import(ctx, idOf(c))
+	if err != nil {
+		return err
+	}
+	lines, _, err := s.Contacts.Refusals(ctx, imp.ID, 0, firstRefusals)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, importAnswer(imp, lines))
+}
+
+// listImportLines serves GET /v1/imports/{id}/lines.
+func (s *Server) listImportLines(c echo.Context) error {
+	ctx, from := c.Request().Context(), pageOf(c)
+	var after int64
+	if err := readCursor(from.cursor, &after); err != nil {
+		return err
+	}
+	imp, err := s.Contacts.Import(ctx, idOf(c))
+	if err != nil {
+		return err
+	}
+	lines, last, err := s.Contacts.Refusals(ctx, imp.ID, after, limitOf(from.limit))
+	if err != nil {
+		return err
+	}
+	next, err := cursorAfter(last)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, gen.ImportLineList{Data: each(lines, lineAnswer), NextCursor: next})
+}
+
+func importAnswer(i contact.Import, lines []contact.Refusal) gen.Import {
+	return gen.Import{ID: i.ID, State: gen.ImportState(i.State), DryRun: i.DryRun, Lines: i.Lines, Created: i.Created, Updated: i.Updated,
+		Refused: i.Refused, RefusedLines: each(lines, lineAnswer), Problem: orNull(i.Problem), CreatedAt: i.CreatedAt, FinishedAt: i.FinishedAt}
+}
+
+func lineAnswer(r contact.Refusal) gen.ImportLine {
+	return gen.ImportLine{Line: r.Line, Errors: fieldErrors(r.Fields)}
+}

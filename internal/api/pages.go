@@ -1,0 +1,54 @@
+package api
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"beckon/internal/api/gen"
+	"beckon/internal/page"
+)
+
+// CreatePage serves POST /v1/pages.
+func (s *Server) CreatePage(ctx context.Context, r gen.CreatePageRequestObject) (gen.CreatePageResponseObject, error) {
+	p, err := s.Pages.Create(ctx, page.Draft{FacebookPageID: r.Body.FacebookPageID, Name: r.Body.Name,
+		Username: orZero(r.Body.Username), AccessToken: orZero(r.Body.AccessToken)})
+	return gen.CreatePage201JSONResponse(pageAnswer(p)), err
+}
+
+// ListPages serves GET /v1/pages.
+func (s *Server) ListPages(ctx context.Context, r gen.ListPagesRequestObject) (gen.ListPagesResponseObject, error) {
+	data, next, err := listed(r.Params.Cursor, r.Params.Limit,
+		func(after uuid.UUID, n int) ([]page.Page, error) { return s.Pages.List(ctx, after, n) },
+		func(p page.Page) uuid.UUID { return p.ID }, pageAnswer)
+	return gen.ListPages200JSONResponse{Data: data, NextCursor: next}, err
+}
+
+// GetPage serves GET /v1/pages/{id}.
+func (s *Server) GetPage(ctx context.Context, r gen.GetPageRequestObject) (gen.GetPageResponseObject, error) {
+	p, err := s.Pages.Get(ctx, r.ID)
+	return gen.GetPage200JSONResponse(pageAnswer(p)), err
+}
+
+// UpdatePage serves PATCH /v1/pages/{id}.
+func (s *Server) UpdatePage(ctx context.Context, r gen.UpdatePageRequestObject) (gen.UpdatePageResponseObject, error) {
+	change := page.Patch{Name: r.Body.Name, Username: r.Body.Username.Pointer(), AccessToken: r.Body.AccessToken}
+	if c := r.Body.Capabilities; c != nil && c.OneTime != nil {
+		oneTime := page.Capability(*c.OneTime)
+		change.OneTime = &oneTime
+	}
+	p, err := s.Pages.Patch(ctx, r.ID, change)
+	return gen.UpdatePage200JSONResponse(pageAnswer(p)), err
+}
+
+// DeletePage serves DELETE /v1/pages/{id}.
+func (s *Server) DeletePage(ctx context.Context, r gen.DeletePageRequestObject) (gen.DeletePageResponseObject, error) {
+	return gen.DeletePage204Response{}, s.Pages.Delete(ctx, r.ID)
+}
+
+func pageAnswer(p page.Page) gen.Page {
+	return gen.Page{ID: p.ID, FacebookPageID: p.FacebookPageID, Name: p.Name, Username: orNull(p.Username),
+		Capabilities: gen.PageCapabilities{OneTime: gen.Capability(p.OneTime)},
+		Health:       gen.PageHealth{Token: gen.PageHealthToken(p.TokenHealth)},
+		CreatedAt:    p.CreatedAt, UpdatedAt: p.UpdatedAt}
+}

@@ -1,0 +1,94 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"beckon/internal/api/gen"
+	"beckon/internal/campaign"
+	"beckon/internal/dispatch"
+	"beckon/internal/fault"
+	"beckon/internal/route"
+)
+
+// PreviewCampaign serves POST /v1/campaigns/{id}/preview.
+func (s *Server) PreviewCampaign(ctx context.Context, r gen.PreviewCampaignRequestObject) (gen.PreviewCampaignResponseObject, error) {
+	c, err := s.Campaigns.Get(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.Engine.Preview(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	warnings, err := s.warnings(c)
+	if err != nil {
+		return nil, err
+	}
+	samples, err := s.samples(p.Sample)
+	if err != nil {
+		return nil, err
+	}
+	return gen.PreviewCampaign200JSONResponse{Audience: int64(p.Audience), Messenger: int64(p.Messenger), LinkBack: int64(p.LinkBack),
+		Unreachable: unreachable(p.Unreachable, p.Reasons), Lanes: counts(p.Lanes), SMSSegments: int64(p.SMSSegments),
+		Warnings: append(warnings, rendering(p)...), Samples: samples}, nil
+}
+
+// rendering warns of people for whom the content cannot be rendered.
+func rendering(p dispatch.Preview) []gen.Warning {
+	out := each(p.Sample.Problems, func(f fault.Field) gen.Warning { return warning(f.Pointer, f.Code, f.Detail) })
+	for _, lane := range slices.Sorted(maps.Keys(p.Unsayable)) {
+		out = append(out, warning("/content/"+string(lane.Kind()), "cannot_be_rendered",
+			fmt.Sprintf("For %d people on the lane %s it cannot be rendered: they go on to their next lane.", p.Unsayable[lane], lane)))
+	}
+	return out
+}
+
+func (s *Server) samples(of campaign.Sample) (out gen.Samples, err error) {
+	if len(of.Messenger) > 0 {
+		if out.Messenger, err = messageAnswer(of.Messenger); err != nil {
+			return out, fmt.Errorf("read the sample: %w", err)
+		}
+	}
+	if of.SMS != "" {
+		out.SMS = &gen.SMSSample{Text: of.SMS, Segments: s.Engine.Segments(of.SMS)}
+	}
+	if of.Email != nil && of.Email.Subject != "" {
+		out.Email = &gen.EmailContent{Subject: of.Email.Subject, HTML: orNull(of.Email.HTML), Text: orNull(of.Email.Text)}
+	}
+	return out, nil
+}
+
+// messageAnswer turns a message as it goes to Messenger back into content.
+func messageAnswer(wire []byte) (*gen.MessengerContent, error) {
+	var message struct {
+		gen.MessengerContent
+		Attachment struct {
+			Payload gen.MessengerContent `json:"payload"`
+		} `json:"attachment"`
+	}
+	if err := json.Unmarshal(wire, &message); err != nil {
+		return nil, err
+	}
+	out := message.MessengerContent
+	if with := message.Attachment.Payload; with.Text != "" {
+		out.Text, out.Buttons = with.Text, with.Buttons
+	}
+	return &out, nil
+}
+
+func unreachable(total int, reasons map[route.Reason]int) gen.Unreachable {
+	return gen.Unreachable{Total: int64(total), Reasons: counts(reasons)}
+}
+
+// counts answers counts by name; it is never null.
+func counts[K ~string](of map[K]int) map[string]int64 {
+	out := make(map[string]int64, len(of))
+	for k, n := range of {
+		out[string(k)] = int64(n)
+	}
+	return out
+}
