@@ -55,6 +55,7 @@ func (l Lane) Kind() Kind {
 // Page is the Facebook Page on whose behalf a Messenger batch is sent.
 type Page struct {
 	GraphID     string
+	Name        string
 	AccessToken string
 }
 

@@ -48,8 +48,8 @@ func (q *Queue) next(ctx context.Context, now time.Time) (*rivertype.JobRow, err
 	}
 	err := q.db.Transact(ctx, func(tx *db.Tx) error {
 		return tx.Raw(`UPDATE river_job SET state = 'running', attempt = attempt + 1, attempted_at = ?
-			WHERE id = (SELECT id FROM river_job WHERE state IN ('available', 'scheduled', 'retryable') AND scheduled_at <= ?
-				ORDER BY scheduled_at, id LIMIT 1) RETURNING id, kind, args`, now.UTC(), now.UTC().Add(time.Second)).Scan(&got).Error
+			WHERE id = (SELECT id FROM river_job WHERE state = 'available' OR (state IN ('scheduled', 'retryable') AND scheduled_at <= ?)
+				ORDER BY scheduled_at, id LIMIT 1) RETURNING id, kind, args`, now.UTC(), now.UTC()).Scan(&got).Error
 	})
 	if err != nil || len(got) == 0 {
 		return nil, err

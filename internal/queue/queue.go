@@ -70,12 +70,14 @@ func New(d *db.DB, log *slog.Logger) *Queue {
 		direct: map[string]func(context.Context, *rivertype.JobRow) error{}}
 }
 
-// Handle registers the worker of a kind of job. Its own queue, named like the
-// kind, works at most parallel jobs at once on each node. An error from work
-// means: run it again later.
+// Handle registers the worker of a kind of job. Its own queue works at most
+// parallel jobs at once on each node; 0 makes none, for kinds that are always
+// enqueued on a Lane. An error from work means: run it again later.
 func Handle[T Args](q *Queue, parallel int, work func(context.Context, Job[T]) error) {
 	var none T
-	q.Lane(queueOf(none), parallel)
+	if parallel > 0 {
+		q.Lane(queueOf(none), parallel)
+	}
 	w := &worker[T]{work: work}
 	river.AddWorker(q.workers, w)
 	q.direct[none.Kind()] = w.direct
@@ -99,6 +101,12 @@ func (q *Queue) Every(interval time.Duration, args Args) {
 
 // Later makes the job run again after d without counting as a failure.
 func Later(d time.Duration) error { return river.JobSnooze(d) }
+
+// IsLater reports whether err came from Later.
+func IsLater(err error) bool {
+	var snooze *rivertype.JobSnoozeError
+	return errors.As(err, &snooze)
+}
 
 // Open makes the queue ready to insert. To be called once, after every Handle.
 func (q *Queue) Open() error {

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"beckon"
+	"beckon/internal/api"
+	"beckon/internal/campaign"
+	"beckon/internal/channel"
+	"beckon/internal/channel/sms"
+	"beckon/internal/contact"
+	"beckon/internal/db"
+	"beckon/internal/delivery"
+	"beckon/internal/dispatch"
+	"beckon/internal/link"
+	"beckon/internal/page"
+	"beckon/internal/queue"
+	"beckon/internal/seal"
+	"beckon/internal/token"
+	"beckon/internal/webhook"
+)
+
+// app is the program with every part wired, by hand and in one place.
+type app struct {
+	config    Config
+	log       *slog.Logger
+	db        *db.DB
+	box       *seal.Box
+	queue     *queue.Queue
+	keys      *api.Keys
+	answers   *api.Idempotency
+	contacts  *contact.Store
+	pages     *page.Store
+	tokens    *token.Store
+	optIns    *token.Service
+	campaigns *campaign.Service
+	ledger    *delivery.Store
+	engine    *dispatch.Engine
+	inbox     *webhook.Inbox
+	clicks    *delivery.Clicks
+	channels  channels
+}
+
+// now is the program's clock: UTC, as precise as both databases.
+func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
+func (c Config) database() db.Options { return db.Options{URL: c.DatabaseURL, Dir: c.DataDir} }
+
+// newApp opens the database and wires the parts. The caller closes it. The
+// schema must be up to date by the time it runs.
+func newApp(ctx context.Context, c Config, log *slog.Logger) (*app, error) {
+	box, err := openBox(c)
+	if err != nil {
+		return nil, err
+	}
+	chans, err := openChannels(c)
+	if err != nil {
+		return nil, err
+	}
+	d, err := db.Open(ctx, c.database())
+	if err != nil {
+		return nil, err
+	}
+	a := &app{config: c, log: log, db: d, box: box, channels: chans, queue: queue.New(d, log)}
+	a.wireStores()
+	a.wireEngine()
+	if err := a.queue.Open(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return a, nil
+}
+
+func (a *app) wireStores() {
+	a.keys = api.NewKeys(a.db, now)
+	a.answers = api.NewIdempotency(a.db, a.box, now)
+	a.pages = page.NewStore(a.db, a.box, now)
+	a.tokens = token.NewStore(a.db, a.box, now)
+	a.contacts = contact.New(a.db, a.queue, a.box, contact.Options{
+		DefaultRegion: a.config.Region, Now: now, Grant: granter(a.tokens), MaxImport: a.config.MaxImport})
+	a.ledger = delivery.NewStore(a.db, now)
+	a.clicks = delivery.NewClicks(a.ledger, a.log, 200*time.Millisecond)
+	present := map[channel.Kind]bool{}
+	for kind := range a.channels.senders {
+		present[kind] = true
+	}
+	a.campaigns = campaign.NewService(a.db, a.queue, campaign.Settings{Channels: present, Now: now})
+}
+
+// granter hands tokens that came with contacts to their own store.
+func granter(tokens *token.Store) contact.GrantFunc {
+	return func(ctx context.Context, tx *db.Tx, grants []contact.Grant) error {
+		out := make([]token.Grant, len(grants))
+		for i, g := range grants {
+			out[i] = token.Grant{ContactID: g.ContactID, PageID: g.PageID, Topic: g.Topic, Value: g.Value, Source: token.FromImport, GrantedAt: g.GrantedAt}
+		}
+		_, err := tokens.Grant(ctx, tx, out)
+		return err
+	}
+}
+
+func (a *app) wireEngine() {
+	links, unsubscribes := a.coders()
+	size := dispatch.DefaultSizes()
+	size.Parallel = a.config.Parallel
+	a.engine = dispatch.New(dispatch.Parts{
+		DB: a.db, Queue: a.queue, Campaigns: a.campaigns, Contacts: a.contacts, Tokens: a.tokens, Ledger: a.ledger, Pages: a.pages,
+		Senders:     a.channels.senders,
+		Link:        func(id int64) string { return a.config.PublicURL + "/l/" + links.Code(id) },
+		Unsubscribe: func(id int64) string { return a.config.PublicURL + "/u/" + unsubscribes.Code(id) },
+		Segments:    sms.Segments, Log: a.log, Now: now,
+	}, size)
+	a.inbox = webhook.New(webhook.Parts{
+		DB: a.db, Queue: a.queue, Receivers: a.channels.receivers, Contacts: a.contacts, Tokens: a.tokens, Ledger: a.ledger,
+		Links: links, PageByGraph: a.pageByGraph, Late: a.late, Log: a.log, Now: now,
+	})
+	a.optIns = token.NewService(a.tokens, token.Options{Pages: a.pages, Asker: a.channels.asker(), Guard: a.config.AskAgain})
+	a.optIns.Register(a.queue)
+	a.registerTidy()
+}
+
+func (a *app) coders() (links, unsubscribes link.Coder) {
+	key := a.box.Key("link")
+	return link.NewCoder(key, link.PurposeLink), link.NewCoder(key, link.PurposeUnsubscribe)
+}
+
+func (a *app) pageByGraph(ctx context.Context, graphIDs []string) (map[string]uuid.UUID, error) {
+	pages, err := a.pages.ByGraphID(ctx, graphIDs...)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]uuid.UUID, len(pages))
+	for graphID, p := range pages {
+		out[graphID] = p.ID
+	}
+	return out, nil
+}
+
+// late passes failures that come by callback on to the engine; one that came
+// before the answer of its own call is heard again.
+func (a *app) late(ctx context.Context, kind channel.Kind, failed []channel.Event) error {
+	words := make([]dispatch.Word, len(failed))
+	for i, ev := range failed {
+		words[i] = dispatch.Word{Delivery: ev.Delivery, Result: channel.Result{Outcome: ev.Outcome, Code: ev.Code, Detail: "told by callback"}}
+	}
+	err := a.engine.Late(ctx, kind, words)
+	if errors.Is(err, dispatch.ErrInFlight) {
+		return queue.Later(2 * time.Second)
+	}
+	return err
+}
+
+// handler is the HTTP face.
+func (a *app) handler() (http.Handler, error) {
+	links, unsubscribes := a.coders()
+	return api.New(api.Parts{
+		Spec: beckon.OpenAPI, DB: a.db, Box: a.box, Keys: a.keys, Answers: a.answers, Log: a.log, Now: now, ImportLimit: a.config.MaxImport,
+		Contacts: a.contacts, Pages: a.pages, Tokens: a.tokens, OptIns: a.optIns, Campaigns: a.campaigns, Engine: a.engine,
+		Ledger: a.ledger, Inbox: a.inbox, Clicks: a.clicks, Links: links, Unsubscribes: unsubscribes,
+		MetaVerify: a.channels.verify(), PublicURL: a.config.PublicURL,
+	})
+}
+
+// run serves HTTP on the listener and works jobs until ctx ends. Then it takes
+// nothing new, lets requests and jobs end, and returns.
+func (a *app) run(ctx context.Context, l net.Listener) error {
+	h, err := a.handler()
+	if err != nil {
+		return err
+	}
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		ErrorLog:    slog.NewLogLogger(a.log.Handler(), slog.LevelWarn)}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve HTTP: %w", err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		soft, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.config.StopWithin)
+		defer cancel()
+		return srv.Shutdown(soft)
+	})
+	g.Go(func() error { return a.queue.Run(ctx, a.config.StopWithin) })
+	g.Go(func() error { return a.clicks.Run(ctx) })
+	return g.Wait()
+}
+
+// close ends the database connections.
+func (a *app) close() error { return a.db.Close() }

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+	"net/mail"
+
+	"beckon/internal/channel"
+	"beckon/internal/channel/email"
+	"beckon/internal/channel/messenger"
+	"beckon/internal/channel/sms"
+	"beckon/internal/token"
+)
+
+// channels are those that are set up, by kind.
+type channels struct {
+	senders   map[channel.Kind]channel.Sender
+	receivers map[channel.Kind]channel.Receiver
+	messenger *messenger.Client   // nil when absent
+	meta      *messenger.Receiver // nil when absent
+}
+
+// openChannels is the one place where a channel is named: a new one is a line
+// here and its own folder.
+func openChannels(c Config) (channels, error) {
+	out := channels{senders: map[channel.Kind]channel.Sender{}, receivers: map[channel.Kind]channel.Receiver{}}
+	for _, open := range []func(Config, *channels) error{openMessenger, openSMS, openEmail} {
+		if err := open(c, &out); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+func openMessenger(c Config, out *channels) (err error) {
+	if c.Meta.AppSecret == "" {
+		return nil
+	}
+	set := messenger.Settings{GraphURL: c.Meta.GraphURL, GraphVersion: c.Meta.GraphVersion, AppID: c.Meta.AppID,
+		AppSecret: c.Meta.AppSecret, VerifyToken: c.Meta.VerifyToken}
+	if out.messenger, err = messenger.New(set, nil); err != nil {
+		return fmt.Errorf("set Messenger up: %w", err)
+	}
+	out.meta = messenger.NewReceiver(set)
+	out.senders[channel.Messenger], out.receivers[channel.Messenger] = out.messenger, out.meta
+	return nil
+}
+
+func openSMS(c Config, out *channels) error {
+	if c.Twilio.AccountSID == "" {
+		return nil
+	}
+	set := sms.Settings{APIURL: c.Twilio.URL, AccountSID: c.Twilio.AccountSID, AuthToken: c.Twilio.AuthToken,
+		MessagingServiceSID: c.Twilio.MessagingService, From: c.Twilio.From, CallbackURL: c.PublicURL}
+	sender, err := sms.New(set, nil)
+	if err != nil {
+		return fmt.Errorf("set SMS up: %w", err)
+	}
+	receiver, err := sms.NewReceiver(set)
+	if err != nil {
+		return fmt.Errorf("set SMS up: %w", err)
+	}
+	out.senders[channel.SMS], out.receivers[channel.SMS] = sender, receiver
+	return nil
+}
+
+func openEmail(c Config, out *channels) error {
+	if c.Mail.Key == "" {
+		return nil
+	}
+	from, err := mail.ParseAddress(c.Mail.From)
+	if err != nil {
+		return fmt.Errorf("set e-mail up: %w", err)
+	}
+	set := email.Settings{APIURL: c.Mail.URL, Key: c.Mail.Key, WebhookKey: c.Mail.WebhookKey, From: from.Address, FromName: from.Name}
+	sender, err := email.New(set, nil)
+	if err != nil {
+		return fmt.Errorf("set e-mail up: %w", err)
+	}
+	out.senders[channel.Email] = sender
+	receiver, err := email.NewReceiver(set)
+	if err != nil {
+		return fmt.Errorf("set e-mail up: %w", err)
+	}
+	out.receivers[channel.Email] = receiver
+	return nil
+}
+
+// asker sends "Notify Me" requests; nil without Messenger.
+func (c channels) asker() token.Asker {
+	if c.messenger == nil {
+		return nil
+	}
+	return c.messenger
+}
+
+// verify answers Meta's check of the webhook address; nil without Messenger.
+func (c channels) verify() func(mode, token, challenge string) (string, error) {
+	if c.meta == nil {
+		return nil
+	}
+	return c.meta.VerifySubscription
+}

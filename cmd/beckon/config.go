@@ -1,0 +1,182 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/mail"
+	"net/url"
+	"reflect"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+
+	"beckon/internal/seal"
+)
+
+// Config is everything that can be set, read from the environment once.
+type Config struct {
+	Addr         string        `env:"BECKON_ADDR" envDefault:"127.0.0.1:8080"`
+	PublicURL    string        `env:"BECKON_PUBLIC_URL"`
+	DatabaseURL  string        `env:"BECKON_DATABASE_URL"`
+	DataDir      string        `env:"BECKON_DATA_DIR" envDefault:"./data"`
+	SecretKey    string        `env:"BECKON_SECRET_KEY"`
+	BootstrapKey string        `env:"BECKON_BOOTSTRAP_KEY"`
+	LogLevel     slog.Level    `env:"BECKON_LOG_LEVEL" envDefault:"info"`
+	LogFormat    string        `env:"BECKON_LOG_FORMAT" envDefault:"text"`
+	Region       string        `env:"BECKON_DEFAULT_REGION"`
+	AskAgain     time.Duration `env:"BECKON_ASK_AGAIN_AFTER" envDefault:"168h"`
+	StopWithin   time.Duration `env:"BECKON_STOP_WITHIN" envDefault:"30s"`
+	MaxImport    int64         `env:"BECKON_MAX_IMPORT_BYTES" envDefault:"1073741824"`
+	Parallel     int           `env:"BECKON_PARALLEL" envDefault:"4"`
+
+	Meta   Meta
+	Twilio Twilio
+	Mail   Mail
+}
+
+// Meta is the Facebook app. Messenger is absent without its secret.
+type Meta struct {
+	GraphURL     string `env:"META_GRAPH_URL" envDefault:"https://graph.facebook.com"`
+	GraphVersion string `env:"META_GRAPH_VERSION" envDefault:"v25.0"`
+	AppID        string `env:"META_APP_ID"`
+	AppSecret    string `env:"META_APP_SECRET"`
+	VerifyToken  string `env:"META_VERIFY_TOKEN"`
+}
+
+// Twilio is the SMS account. SMS is absent without its SID.
+type Twilio struct {
+	URL              string `env:"TWILIO_API_URL" envDefault:"https://api.twilio.com"`
+	AccountSID       string `env:"TWILIO_ACCOUNT_SID"`
+	AuthToken        string `env:"TWILIO_AUTH_TOKEN"`
+	MessagingService string `env:"TWILIO_MESSAGING_SERVICE_SID"`
+	From             string `env:"TWILIO_FROM"`
+}
+
+// Mail is the e-mail account. E-mail is absent without its key.
+type Mail struct {
+	URL        string `env:"SENDGRID_API_URL" envDefault:"https://api.sendgrid.com"`
+	Key        string `env:"SENDGRID_API_KEY"`
+	WebhookKey string `env:"SENDGRID_WEBHOOK_KEY"`
+	From       string `env:"EMAIL_FROM"`
+	Postal     string `env:"EMAIL_POSTAL_ADDRESS"`
+}
+
+// readConfig reads the environment. All mistakes come back together, each
+// naming its variable and none quoting a value.
+func readConfig(getenv func() []string) (Config, error) {
+	var c Config
+	err := env.ParseWithOptions(&c, env.Options{Environment: env.ToMap(getenv())})
+	problems := parseProblems(err)
+	for _, check := range []func(*Config) []string{checkServer, checkMeta, checkTwilio, checkMail} {
+		problems = append(problems, check(&c)...)
+	}
+	if len(problems) == 0 {
+		return c, nil
+	}
+	return c, configError(problems)
+}
+
+// configError lists mistakes in the settings.
+type configError []string
+
+func (e configError) Error() string {
+	return "the settings have mistakes:\n  - " + strings.Join(e, "\n  - ")
+}
+
+func parseProblems(err error) []string {
+	var all env.AggregateError
+	if !errors.As(err, &all) {
+		return nil
+	}
+	var out []string
+	for _, e := range all.Errors {
+		var p env.ParseError
+		if errors.As(e, &p) {
+			out = append(out, fmt.Sprintf("%s cannot be read as %s", variableOf(p.Name), p.Type))
+		}
+	}
+	return out
+}
+
+// variableOf finds the environment variable behind a field of Config.
+func variableOf(field string) string {
+	if f, ok := reflect.TypeFor[Config]().FieldByName(field); ok {
+		return f.Tag.Get("env")
+	}
+	return field
+}
+
+func checkServer(c *Config) []string {
+	var out []string
+	if c.PublicURL == "" {
+		c.PublicURL = "http://" + c.Addr
+	}
+	out = append(out, checkURL("BECKON_PUBLIC_URL", &c.PublicURL)...)
+	if c.DatabaseURL != "" && !strings.HasPrefix(c.DatabaseURL, "postgres://") && !strings.HasPrefix(c.DatabaseURL, "postgresql://") {
+		out = append(out, "BECKON_DATABASE_URL must start with postgres://")
+	}
+	if c.DatabaseURL != "" && c.SecretKey == "" {
+		out = append(out, "BECKON_SECRET_KEY must be set when BECKON_DATABASE_URL is: every node needs the same one (make one with: openssl rand -base64 32)")
+	}
+	if c.SecretKey != "" && len(c.SecretKey) < seal.MinSecret {
+		out = append(out, fmt.Sprintf("BECKON_SECRET_KEY must have at least %d characters", seal.MinSecret))
+	}
+	if c.BootstrapKey != "" && (!strings.HasPrefix(c.BootstrapKey, "bk_") || len(c.BootstrapKey) < 35) {
+		out = append(out, "BECKON_BOOTSTRAP_KEY must start with bk_ and have at least 32 characters after it")
+	}
+	if c.LogFormat != "text" && c.LogFormat != "json" {
+		out = append(out, "BECKON_LOG_FORMAT must be text or json")
+	}
+	if c.Region != "" && !regexp.MustCompile(`^[A-Z]{2}$`).MatchString(c.Region) {
+		out = append(out, "BECKON_DEFAULT_REGION must be a country code of two capital letters, for example GB")
+	}
+	if c.Parallel < 1 || c.Parallel > 64 {
+		out = append(out, "BECKON_PARALLEL must be between 1 and 64")
+	}
+	return out
+}
+
+func checkMeta(c *Config) []string {
+	out := checkURL("META_GRAPH_URL", &c.Meta.GraphURL)
+	if !regexp.MustCompile(`^v\d+\.\d+$`).MatchString(c.Meta.GraphVersion) {
+		out = append(out, "META_GRAPH_VERSION must look like v25.0")
+	}
+	if (c.Meta.AppSecret == "") != (c.Meta.VerifyToken == "") {
+		out = append(out, "META_APP_SECRET and META_VERIFY_TOKEN must be set together")
+	}
+	return out
+}
+
+func checkTwilio(c *Config) []string {
+	t, out := c.Twilio, checkURL("TWILIO_API_URL", &c.Twilio.URL)
+	if (t.AccountSID == "") != (t.AuthToken == "") {
+		out = append(out, "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN must be set together")
+	}
+	if t.AccountSID != "" && t.MessagingService == "" && t.From == "" {
+		out = append(out, "TWILIO_MESSAGING_SERVICE_SID or TWILIO_FROM must be set for SMS")
+	}
+	return out
+}
+
+func checkMail(c *Config) []string {
+	m, out := c.Mail, checkURL("SENDGRID_API_URL", &c.Mail.URL)
+	if m.Key == "" {
+		return out
+	}
+	if _, err := mail.ParseAddress(m.From); err != nil {
+		out = append(out, "EMAIL_FROM must be an e-mail address, alone or as Name <address>")
+	}
+	return out
+}
+
+func checkURL(name string, at *string) []string {
+	u, err := url.Parse(*at)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.User != nil {
+		return []string{name + " must be an http or https URL without query"}
+	}
+	*at = strings.TrimRight(*at, "/")
+	return nil
+}

@@ -1,0 +1,90 @@
+// Command bench measures a built beckon on both databases: how fast it imports,
+// plans and sends, against stand-in providers in a process of their own, and
+// what a bare HTTP client reaches against the same stand-ins.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+
+	"beckon/internal/db/dbtest"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+type options struct {
+	beckon   string
+	contacts int
+	parallel int
+	receipts bool
+	verbose  bool
+	server   string // PostgreSQL; "" leaves it out
+	limit    time.Duration
+}
+
+const shortRun = 5_000
+
+func parse(args []string, getenv func(string) string, errOut io.Writer) (options, error) {
+	o := options{server: getenv(dbtest.EnvURL)}
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.SetOutput(errOut)
+	f.StringVar(&o.beckon, "beckon", "./bin/beckon", "the program to measure")
+	f.IntVar(&o.contacts, "contacts", 100_000, "how many people")
+	f.IntVar(&o.parallel, "parallel", 4, "send jobs at once, as BECKON_PARALLEL")
+	f.BoolVar(&o.receipts, "receipts", false, "let the stand-ins post receipts while sending is measured")
+	f.BoolVar(&o.verbose, "verbose", false, "show what the program logs")
+	f.DurationVar(&o.limit, "limit", 15*time.Minute, "give up after this")
+	short := f.Bool("short", false, fmt.Sprintf("only %d people: for a look, not for figures", shortRun))
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if *short {
+		o.contacts = shortRun
+	}
+	if o.contacts < rehearsalSize || o.contacts > 5_000_000 || f.NArg() > 0 {
+		return o, fmt.Errorf("-contacts must be between %d and 5000000, and no other arguments are taken", rehearsalSize)
+	}
+	_, err := os.Stat(o.beckon)
+	return o, err
+}
+
+func run(ctx context.Context, args []string, getenv func(string) string, out, errOut io.Writer) error {
+	o, err := parse(args, getenv, errOut)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, o.limit, errors.New("it takes longer than -limit allows"))
+	defer cancel()
+	fmt.Fprintf(out, "%d contacts, %d processors shared by beckon, the stand-ins, the database and this program, Go %s\n", o.contacts, runtime.NumCPU(), runtime.Version())
+	t := &table{}
+	b := &bench{options: o, log: out, errOut: errOut}
+	for _, e := range engines(o) {
+		fmt.Fprintf(out, "\n%s\n", e.name)
+		figures, err := b.measure(ctx, e)
+		if err != nil {
+			return fmt.Errorf("%s: %w", e.name, errors.Join(err, context.Cause(ctx)))
+		}
+		t.add(e, figures)
+	}
+	t.print(out)
+	return nil
+}

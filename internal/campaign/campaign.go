@@ -1,0 +1,157 @@
+// Package campaign is a campaign's definition and its life from draft to
+// finished.
+package campaign
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"beckon/internal/audience"
+	"beckon/internal/channel"
+	"beckon/internal/content"
+	"beckon/internal/fault"
+)
+
+// State is where a campaign stands.
+type State string
+
+// The states of a campaign.
+const (
+	Draft     State = "draft"
+	Scheduled State = "scheduled"
+	Running   State = "running"
+	Paused    State = "paused"
+	Finished  State = "finished"
+	Cancelled State = "cancelled"
+)
+
+// Campaign is one intent of a marketer. Audience, route and content are JSON as
+// stored; Define reads them.
+type Campaign struct {
+	ID           uuid.UUID
+	Name         string
+	PageID       uuid.UUID
+	Topic        string
+	Audience     string
+	Route        string
+	Content      string
+	FallThrough  bool
+	State        State
+	PlannedTo    *uuid.UUID // last contact planned
+	PlannedUntil *uuid.UUID // last contact to plan
+	PlannedAt    *time.Time
+	StartedAt    *time.Time
+	FinishedAt   *time.Time
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+}
+
+// Definition is what a campaign means: its stored parts read and compiled. It
+// is safe for use by many goroutines.
+type Definition struct {
+	ID          uuid.UUID
+	Name        string
+	PageID      uuid.UUID
+	Topic       string
+	FallThrough bool
+	Audience    audience.Audience
+	Route       []channel.Lane
+	Content     *content.Compiled
+	Warnings    []content.Warning
+}
+
+// Lanes reads the stored route.
+func (c Campaign) Lanes() ([]channel.Lane, error) {
+	var lanes []channel.Lane
+	if err := json.Unmarshal([]byte(c.Route), &lanes); err != nil {
+		return nil, fmt.Errorf("read the route of campaign %s: %w", c.ID, err)
+	}
+	return lanes, nil
+}
+
+// Source reads the stored content.
+func (c Campaign) Source() (content.Source, error) {
+	var src content.Source
+	if err := json.Unmarshal([]byte(c.Content), &src); err != nil {
+		return src, fmt.Errorf("read the content of campaign %s: %w", c.ID, err)
+	}
+	return src, nil
+}
+
+// Define reads and compiles a campaign. Its mistakes are fault.Invalid, all at
+// once; pointers start at the campaign's fields.
+func (c Campaign) Define() (*Definition, error) {
+	lanes, err := c.Lanes()
+	if err != nil {
+		return nil, err
+	}
+	src, err := c.Source()
+	if err != nil {
+		return nil, err
+	}
+	who, whoErr := audience.Parse(json.RawMessage(c.Audience))
+	compiled, warnings, whatErr := content.Compile(src)
+	fields := append(fieldsOf(whoErr), fieldsOf(whatErr)...)
+	fields = append(fields, checkRoute(lanes, src)...)
+	if err := fault.InvalidFields(fields...); err != nil {
+		return nil, err
+	}
+	return &Definition{ID: c.ID, Name: c.Name, PageID: c.PageID, Topic: c.Topic, FallThrough: c.FallThrough,
+		Audience: who, Route: lanes, Content: compiled, Warnings: warnings}, nil
+}
+
+// driven are the lanes this release sends on.
+func driven(l channel.Lane) bool {
+	switch l {
+	case channel.Window, channel.OneTime, channel.LaneSMS, channel.LaneEmail:
+		return true
+	}
+	return false
+}
+
+func checkRoute(lanes []channel.Lane, src content.Source) []fault.Field {
+	if len(lanes) == 0 {
+		return []fault.Field{{Pointer: "/content", Code: "required", Detail: "Say something on at least one channel: messenger, sms or email."}}
+	}
+	var out []fault.Field
+	seen := map[channel.Lane]bool{}
+	for i, l := range lanes {
+		at := fmt.Sprintf("/route/%d", i)
+		switch {
+		case !driven(l):
+			out = append(out, fault.Field{Pointer: at, Code: "not_allowed", Detail: "This lane is not one of window, one_time, sms, email."})
+		case seen[l]:
+			out = append(out, fault.Field{Pointer: at, Code: "duplicate", Detail: "Each lane stands in a route once."})
+		case !says(src, l.Kind()):
+			out = append(out, fault.Field{Pointer: "/content/" + string(l.Kind()), Code: "required", Detail: "The route has the lane " + string(l) + ", but there is nothing to say on it."})
+		}
+		seen[l] = true
+	}
+	return out
+}
+
+func says(src content.Source, kind channel.Kind) bool {
+	switch kind {
+	case channel.Messenger:
+		return src.Messenger != nil
+	case channel.SMS:
+		return src.SMS != nil
+	case channel.Email:
+		return src.Email != nil
+	}
+	return false
+}
+
+// defaultRoute is every lane that there is something to say on.
+func defaultRoute(src content.Source) []channel.Lane {
+	var out []channel.Lane
+	for _, l := range channel.Lanes() {
+		if driven(l) && says(src, l.Kind()) {
+			out = append(out, l)
+		}
+	}
+	return out
+}

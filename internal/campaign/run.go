@@ -1,0 +1,174 @@
+package campaign
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"beckon/internal/db"
+	"beckon/internal/fault"
+	"beckon/internal/queue"
+)
+
+// PlanJob plans a campaign: it decides for each contact of the audience and
+// writes the deliveries.
+type PlanJob struct {
+	Campaign uuid.UUID `json:"campaign"`
+}
+
+// Kind names the job.
+func (PlanJob) Kind() string { return "campaign.plan" }
+
+// Start freezes a draft and sets it running, in one transaction with the job
+// that plans it.
+func (s *Service) Start(ctx context.Context, id uuid.UUID) (Campaign, error) {
+	c, err := s.Get(ctx, id)
+	if err != nil {
+		return c, err
+	}
+	if c.State != Draft {
+		return c, fault.New(fault.Conflict, "wrong_state", "A campaign that is %s cannot be started.", c.State)
+	}
+	if err := s.ready(c); err != nil {
+		return c, err
+	}
+	err = s.db.Transact(ctx, func(tx *db.Tx) error { return s.start(ctx, tx, c) })
+	if err != nil {
+		return c, fmt.Errorf("start a campaign: %w", err)
+	}
+	return s.Get(ctx, id)
+}
+
+func (s *Service) ready(c Campaign) error {
+	def, err := c.Define()
+	if err != nil {
+		return err
+	}
+	var fields []fault.Field
+	for _, w := range s.absent(def) {
+		fields = append(fields, fault.Field{Pointer: w.Pointer, Code: w.Code, Detail: w.Detail})
+	}
+	if len(fields) > 0 {
+		return fault.New(fault.Conflict, "channel_absent", "The route has lanes whose channel is not set up on this server: set it up, or take them out of the route.").With(fields...)
+	}
+	return nil
+}
+
+// Who is in the audience is fixed at the start: contacts made later are not.
+func (s *Service) start(ctx context.Context, tx *db.Tx, c Campaign) error {
+	var last []uuid.UUID
+	if err := tx.Raw("SELECT id FROM contacts ORDER BY id DESC LIMIT 1").Scan(&last).Error; err != nil {
+		return err
+	}
+	until := uuid.Nil
+	if len(last) == 1 {
+		until = last[0]
+	}
+	now := s.set.Now()
+	res := tx.Exec("UPDATE campaigns SET state = ?, started_at = ?, planned_until = ?, updated_at = ? WHERE id = ? AND state = ? AND updated_at = ?",
+		Running, now, until, now, c.ID, Draft, c.UpdatedAt)
+	if res.Error != nil {
+		return res.Error
+	}
+	if res.RowsAffected == 0 {
+		return fault.New(fault.Conflict, "changed_meanwhile", "The campaign was changed or started by somebody else; read it again.")
+	}
+	return s.queue.Insert(ctx, tx, queue.Order{Args: PlanJob{c.ID}})
+}
+
+// Planned saves how far planning has come, in the transaction that writes the
+// deliveries. It is false when another run was there first: that transaction
+// must be given up.
+func (s *Service) Planned(tx *db.Tx, id uuid.UUID, from *uuid.UUID, to uuid.UUID, done bool) (bool, error) {
+	var end *time.Time
+	if done {
+		now := s.set.Now()
+		end = &now
+	}
+	q := tx.Model(&Campaign{}).Where("id = ? AND state = ? AND planned_at IS NULL", id, Running)
+	if from == nil {
+		q = q.Where("planned_to IS NULL")
+	} else {
+		q = q.Where("planned_to = ?", *from)
+	}
+	res := q.Updates(map[string]any{"planned_to": to, "planned_at": end})
+	if res.Error != nil {
+		return false, fmt.Errorf("save the plan's progress: %w", res.Error)
+	}
+	return res.RowsAffected == 1, nil
+}
+
+// FinishIfDone ends a campaign that is planned and has no open batch. To be
+// called after a commit that may have closed the last one.
+func (s *Service) FinishIfDone(ctx context.Context, id uuid.UUID) (bool, error) {
+	finished := false
+	err := s.db.Transact(ctx, func(tx *db.Tx) error {
+		now := s.set.Now()
+		res := tx.Exec(`UPDATE campaigns SET state = ?, finished_at = ?, updated_at = ? WHERE id = ? AND state = ? AND planned_at IS NOT NULL
+			AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.campaign_id = campaigns.id AND b.finished_at IS NULL)`, Finished, now, now, id, Running)
+		finished = res.RowsAffected == 1
+		return res.Error
+	})
+	if err != nil {
+		return false, fmt.Errorf("finish a campaign: %w", err)
+	}
+	return finished, nil
+}
+
+// Reopen sets a finished campaign running again: a late refusal has sent a
+// delivery on to its next lane.
+func (s *Service) Reopen(tx *db.Tx, id uuid.UUID) error {
+	err := tx.Exec("UPDATE campaigns SET state = ?, finished_at = NULL, updated_at = ? WHERE id = ? AND state = ?", Running, s.set.Now(), id, Finished).Error
+	if err != nil {
+		return fmt.Errorf("reopen a campaign: %w", err)
+	}
+	return nil
+}
+
+// Definition returns a campaign that has left draft, compiled. Content, route
+// and audience are frozen by then, so it is compiled once and kept.
+func (s *Service) Definition(ctx context.Context, id uuid.UUID) (*Definition, error) {
+	if def := s.cache.get(id); def != nil {
+		return def, nil
+	}
+	c, err := s.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	def, err := c.Define()
+	if err != nil {
+		return nil, fmt.Errorf("compile campaign %s: %w", id, err)
+	}
+	if c.State != Draft {
+		s.cache.put(def)
+	}
+	return def, nil
+}
+
+// keptDefinitions bounds the memory that compiled campaigns take.
+const keptDefinitions = 64
+
+type definitions struct {
+	mu   sync.Mutex
+	byID map[uuid.UUID]*Definition
+}
+
+func newDefinitions() *definitions { return &definitions{byID: map[uuid.UUID]*Definition{}} }
+
+func (d *definitions) get(id uuid.UUID) *Definition {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.byID[id]
+}
+
+func (d *definitions) put(def *Definition) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.byID) >= keptDefinitions {
+		clear(d.byID)
+	}
+	d.byID[def.ID] = def
+}

@@ -1,0 +1,256 @@
+package campaign
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"beckon/internal/channel"
+	"beckon/internal/content"
+	"beckon/internal/db"
+	"beckon/internal/fault"
+	"beckon/internal/queue"
+)
+
+// Settings are what a campaign may count on here.
+type Settings struct {
+	Channels map[channel.Kind]bool // those that are set up
+	Now      func() time.Time
+}
+
+// Service keeps campaigns and leads them through their states.
+type Service struct {
+	db    *db.DB
+	queue *queue.Queue
+	set   Settings
+	cache *definitions
+}
+
+// NewService returns a service over an open, migrated database.
+func NewService(d *db.DB, q *queue.Queue, set Settings) *Service {
+	return &Service{db: d, queue: q, set: set, cache: newDefinitions()}
+}
+
+// ErrNone says that there is no such campaign.
+var ErrNone = fault.New(fault.NotFound, "campaign_not_found", "There is no such campaign.")
+
+// Patch is what of a campaign is to be set; nil leaves a part as it is. An
+// empty Route asks for the default: every lane that there is something to say on.
+type Patch struct {
+	Name        *string
+	PageID      *uuid.UUID
+	Topic       *string
+	Audience    json.RawMessage
+	Route       *[]channel.Lane
+	Content     *content.Source
+	FallThrough *bool
+}
+
+// Create stores a draft. The definition that comes with it carries the warnings.
+func (s *Service) Create(ctx context.Context, p Patch) (Campaign, *Definition, error) {
+	now := s.set.Now()
+	c := Campaign{ID: uuid.Must(uuid.NewV7()), State: Draft, Audience: "{}", Content: "{}", Route: "[]", FallThrough: true, CreatedAt: now, UpdatedAt: now}
+	return s.save(ctx, c, p, func(tx *db.Tx, c *Campaign) error { return tx.Create(c).Error })
+}
+
+// Update changes a draft.
+func (s *Service) Update(ctx context.Context, id uuid.UUID, p Patch) (Campaign, *Definition, error) {
+	c, err := s.Get(ctx, id)
+	if err != nil {
+		return c, nil, err
+	}
+	if c.State != Draft {
+		return c, nil, errFrozen
+	}
+	return s.save(ctx, c, p, func(tx *db.Tx, c *Campaign) error {
+		res := tx.Model(&Campaign{}).Where("id = ? AND state = ? AND updated_at = ?", id, Draft, c.UpdatedAt).
+			Select("name", "page_id", "topic", "audience", "route", "content", "fall_through", "updated_at").
+			Updates(c.touched(s.set.Now()))
+		if res.Error == nil && res.RowsAffected == 0 {
+			return fault.New(fault.Conflict, "changed_meanwhile", "The campaign was changed or started by somebody else; read it again.")
+		}
+		return res.Error
+	})
+}
+
+var errFrozen = fault.New(fault.Conflict, "campaign_frozen", "Only a draft can be changed.")
+
+func (c *Campaign) touched(now time.Time) Campaign {
+	n := *c
+	n.UpdatedAt = now
+	if !now.After(c.UpdatedAt) {
+		n.UpdatedAt = c.UpdatedAt.Add(time.Microsecond)
+	}
+	return n
+}
+
+func (s *Service) save(ctx context.Context, c Campaign, p Patch, write func(*db.Tx, *Campaign) error) (Campaign, *Definition, error) {
+	if err := c.apply(p); err != nil {
+		return c, nil, err
+	}
+	def, defErr := c.Define()
+	err := s.db.Transact(ctx, func(tx *db.Tx) error {
+		fields, err := c.checkBasics(tx)
+		if err != nil {
+			return err
+		}
+		if err := fault.InvalidFields(append(fields, fieldsOf(defErr)...)...); err != nil {
+			return err
+		}
+		if defErr != nil {
+			return defErr
+		}
+		return write(tx, &c)
+	})
+	if err != nil {
+		return c, nil, fmt.Errorf("save a campaign: %w", err)
+	}
+	def.Warnings = append(def.Warnings, s.absent(def)...)
+	saved, err := s.Get(ctx, c.ID)
+	return saved, def, err
+}
+
+func (c *Campaign) apply(p Patch) error {
+	set(&c.Name, p.Name)
+	set(&c.PageID, p.PageID)
+	set(&c.Topic, p.Topic)
+	set(&c.FallThrough, p.FallThrough)
+	if p.Audience != nil {
+		c.Audience = string(p.Audience)
+	}
+	old, err := c.Source()
+	if err != nil {
+		return err
+	}
+	lanes, err := c.Lanes()
+	if err != nil {
+		return err
+	}
+	src := old
+	set(&src, p.Content)
+	switch {
+	case p.Route != nil && len(*p.Route) > 0:
+		lanes = *p.Route
+	case p.Route != nil || same(lanes, defaultRoute(old)): // the default follows the content
+		lanes = defaultRoute(src)
+	}
+	return errors.Join(store(&c.Content, src), store(&c.Route, lanes))
+}
+
+func same(a, b []channel.Lane) bool {
+	x, _ := json.Marshal(a)
+	y, _ := json.Marshal(b)
+	return string(x) == string(y) || len(a)+len(b) == 0
+}
+
+func set[T any](at, to *T) {
+	if to != nil {
+		*at = *to
+	}
+}
+
+func store(at *string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("store a campaign: %w", err)
+	}
+	*at = string(b)
+	if *at == "null" {
+		*at = "[]"
+	}
+	return nil
+}
+
+// MaxName is the longest name of a campaign, in characters.
+const MaxName = 200
+
+func (c *Campaign) checkBasics(tx *db.Tx) ([]fault.Field, error) {
+	var out []fault.Field
+	if strings.TrimSpace(c.Name) == "" || utf8.RuneCountInString(c.Name) > MaxName {
+		out = append(out, fault.Field{Pointer: "/name", Code: "bad_length", Detail: "A name has 1 to 200 characters."})
+	}
+	var pages, topics int64
+	err := errors.Join(tx.Raw("SELECT COUNT(*) FROM pages WHERE id = ?", c.PageID).Row().Scan(&pages),
+		tx.Raw("SELECT COUNT(*) FROM topics WHERE slug = ?", c.Topic).Row().Scan(&topics))
+	if err != nil {
+		return nil, fmt.Errorf("look up page and topic: %w", err)
+	}
+	if pages == 0 {
+		out = append(out, fault.Field{Pointer: "/page_id", Code: "unknown_page", Detail: "There is no such page."})
+	}
+	if topics == 0 {
+		out = append(out, fault.Field{Pointer: "/topic", Code: "unknown_topic", Detail: "There is no such topic."})
+	}
+	return out, nil
+}
+
+// absent warns of lanes whose channel is not set up here.
+func (s *Service) absent(def *Definition) []content.Warning {
+	var out []content.Warning
+	for i, l := range def.Route {
+		if !s.set.Channels[l.Kind()] {
+			out = append(out, content.Warning{Pointer: fmt.Sprintf("/route/%d", i), Code: "channel_absent",
+				Detail: "The channel " + string(l.Kind()) + " is not set up on this server."})
+		}
+	}
+	return out
+}
+
+func fieldsOf(err error) []fault.Field {
+	var f *fault.Error
+	if errors.As(err, &f) {
+		return f.Fields
+	}
+	return nil
+}
+
+// Get returns a campaign.
+func (s *Service) Get(ctx context.Context, id uuid.UUID) (Campaign, error) {
+	var c Campaign
+	err := s.db.Read(ctx).Where("id = ?", id).Take(&c).Error
+	if db.IsNone(err) {
+		return c, ErrNone
+	}
+	if err != nil {
+		return c, fmt.Errorf("read a campaign: %w", err)
+	}
+	return c, nil
+}
+
+// List returns campaigns, newest first, that come after the given one;
+// uuid.Nil starts at the newest.
+func (s *Service) List(ctx context.Context, after uuid.UUID, limit int) ([]Campaign, error) {
+	q := s.db.Read(ctx).Order("id DESC").Limit(limit)
+	if after != uuid.Nil {
+		q = q.Where("id < ?", after)
+	}
+	var out []Campaign
+	if err := q.Find(&out).Error; err != nil {
+		return nil, fmt.Errorf("list campaigns: %w", err)
+	}
+	return out, nil
+}
+
+// Delete removes a draft.
+func (s *Service) Delete(ctx context.Context, id uuid.UUID) error {
+	if _, err := s.Get(ctx, id); err != nil {
+		return err
+	}
+	err := s.db.Transact(ctx, func(tx *db.Tx) error {
+		res := tx.Where("id = ? AND state = ?", id, Draft).Delete(&Campaign{})
+		if res.Error == nil && res.RowsAffected == 0 {
+			return errFrozen
+		}
+		return res.Error
+	})
+	if err != nil {
+		return fmt.Errorf("delete a campaign: %w", err)
+	}
+	return nil
+}

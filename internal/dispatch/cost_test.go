@@ -1,0 +1,62 @@
+package dispatch_test
+
+import (
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"beckon/internal/db"
+	"beckon/internal/db/dbtest"
+	"beckon/internal/dispatch"
+)
+
+// TestABatchCostsAFixedNumberOfStatements sends one batch on each lane, small
+// and full: what the database is asked must not depend on how many are in it.
+func TestABatchCostsAFixedNumberOfStatements(t *testing.T) {
+	t.Parallel()
+	for _, engine := range []string{"sqlite", "postgres"} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			few, many := statements(t, engine, 3), statements(t, engine, 150)
+			t.Logf("statements for a campaign with one batch on each of four lanes: %d with 3 people each, %d with 150", few, many)
+			require.Equal(t, few, many)
+		})
+	}
+}
+
+// statements counts what planning and sending a campaign ask of the database.
+func statements(t *testing.T, engine string, perLane int) int64 {
+	t.Helper()
+	var n atomic.Int64
+	var counting atomic.Bool
+	o := db.Options{Statements: func(sql string) {
+		if counting.Load() && !strings.Contains(sql, "river_") {
+			n.Add(1)
+		}
+	}}
+	if engine == "postgres" {
+		o.URL, o.MaxConns = dbtest.PostgresURL(t), 8
+	} else {
+		o.Dir = t.TempDir()
+	}
+	d, err := db.Open(t.Context(), o)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, d.Close()) })
+	require.NoError(t, d.Migrate(t.Context()))
+	b := setup(t, d, options{size: dispatch.Sizes{Page: 1000, Batch: 200, Parallel: 1}})
+	for range perLane {
+		b.make(human{window: true})
+		b.make(human{tokens: 1})
+		b.make(human{phone: "new"})
+		b.make(human{email: "new"})
+	}
+	c := b.draft(nil)
+	b.start(c)
+	counting.Store(true)
+	b.drain()
+	counting.Store(false)
+	b.onceEach()
+	return n.Load()
+}

@@ -1,0 +1,137 @@
+// Package dispatch is the engine: it plans campaigns in pages, sends them in
+// batches, settles what came of each message and sends people on to their next
+// lane.
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+
+	"beckon/internal/campaign"
+	"beckon/internal/channel"
+	"beckon/internal/contact"
+	"beckon/internal/db"
+	"beckon/internal/delivery"
+	"beckon/internal/queue"
+	"beckon/internal/token"
+)
+
+// Pages gives the credentials of a Page.
+type Pages interface {
+	Sender(ctx context.Context, id uuid.UUID) (channel.Page, error)
+}
+
+// Parts are what the engine drives.
+type Parts struct {
+	DB        *db.DB
+	Queue     *queue.Queue
+	Campaigns *campaign.Service
+	Contacts  *contact.Store
+	Tokens    *token.Store
+	Ledger    *delivery.Store
+	Pages     Pages
+	Senders   map[channel.Kind]channel.Sender
+	// Link and Unsubscribe make a delivery's personal URLs.
+	Link        func(delivery int64) string
+	Unsubscribe func(delivery int64) string
+	// Segments counts the parts of an SMS, for the preview.
+	Segments func(text string) int
+	Log      *slog.Logger
+	Now      func() time.Time
+}
+
+// Sizes bound the engine's steps.
+type Sizes struct {
+	Page     int // contacts planned in one transaction
+	Batch    int // deliveries of one send job
+	Parallel int // send jobs at once, per lane and node
+}
+
+// DefaultSizes suit a small server.
+func DefaultSizes() Sizes { return Sizes{Page: 5000, Batch: 500, Parallel: 4} }
+
+// Engine plans and sends. It is safe for use by many goroutines and on many
+// nodes over one database.
+type Engine struct {
+	Parts
+	db       *db.DB
+	size     Sizes
+	channels map[channel.Kind]bool
+}
+
+// SendJob sends one batch.
+type SendJob struct {
+	Batch uuid.UUID `json:"batch"`
+}
+
+// Kind names the job.
+func (SendJob) Kind() string { return "dispatch.send" }
+
+// laneQueue is a queue per lane: a slow provider holds up nobody else.
+func laneQueue(l channel.Lane) string { return "send_" + string(l) }
+
+// New registers the engine's jobs on the queue.
+func New(p Parts, size Sizes) *Engine {
+	e := &Engine{Parts: p, db: p.DB, size: size, channels: map[channel.Kind]bool{}}
+	for kind := range p.Senders {
+		e.channels[kind] = true
+	}
+	queue.Handle(p.Queue, 2, e.plan)
+	queue.Handle(p.Queue, 0, e.send)
+	for _, l := range channel.Lanes() {
+		p.Queue.Lane(laneQueue(l), size.Parallel)
+	}
+	return e
+}
+
+// scope reads what of a Page matters to the decision.
+func (e *Engine) scope(q *gorm.DB, page uuid.UUID, topic string) (scope, error) {
+	s := scope{page: page, topic: topic, now: e.Now(), channels: e.channels}
+	var oneTime []string
+	if err := q.Raw("SELECT one_time FROM pages WHERE id = ?", page).Scan(&oneTime).Error; err != nil {
+		return s, fmt.Errorf("read page: %w", err)
+	}
+	if len(oneTime) == 0 {
+		return s, errNoPage
+	}
+	s.oneTimeOff = oneTime[0] == "off"
+	return s, nil
+}
+
+// addBatches writes batches for the pending deliveries given, by lane, each with
+// its job in the same transaction. Ids of a lane must be in ascending order.
+func (e *Engine) addBatches(ctx context.Context, tx *db.Tx, campaign uuid.UUID, byLane map[channel.Lane][]int64, at time.Time) error {
+	var batches []delivery.Batch
+	for _, lane := range channel.Lanes() {
+		batches = append(batches, e.split(campaign, lane, byLane[lane])...)
+	}
+	if len(batches) == 0 {
+		return nil
+	}
+	if err := e.Ledger.AddBatches(tx, batches); err != nil {
+		return err
+	}
+	orders := make([]queue.Order, len(batches))
+	for i, b := range batches {
+		orders[i] = queue.Order{Args: SendJob{b.ID}, Queue: laneQueue(b.Lane), At: at}
+	}
+	return e.Queue.Insert(ctx, tx, orders...)
+}
+
+// split covers ids with ranges no wider than a batch.
+func (e *Engine) split(campaign uuid.UUID, lane channel.Lane, ids []int64) []delivery.Batch {
+	var out []delivery.Batch
+	for _, id := range ids {
+		if n := len(out); n > 0 && id < out[n-1].FirstID+int64(e.size.Batch) {
+			out[n-1].LastID = id
+			continue
+		}
+		out = append(out, delivery.Batch{CampaignID: campaign, Lane: lane, FirstID: id, LastID: id})
+	}
+	return out
+}

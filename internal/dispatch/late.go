@@ -1,0 +1,94 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"beckon/internal/campaign"
+	"beckon/internal/channel"
+	"beckon/internal/db"
+	"beckon/internal/delivery"
+)
+
+// Word is a provider's late word about a message it had taken: it did not
+// arrive after all.
+type Word struct {
+	Delivery int64
+	Result   channel.Result // Outcome says what to do next
+}
+
+// ErrInFlight says that a word came before the answer of the call it is about;
+// it is to be heard again a little later.
+var ErrInFlight = errors.New("a delivery is still being sent")
+
+// Late acts on late refusals: the delivery goes on to its next lane. Words about
+// deliveries that have moved on since are without effect, so hearing a word
+// twice changes nothing.
+func (e *Engine) Late(ctx context.Context, kind channel.Kind, words []Word) error {
+	if len(words) == 0 {
+		return nil
+	}
+	defs, err := e.definitionsOf(ctx, words)
+	if err != nil {
+		return err
+	}
+	return e.late(ctx, kind, words, defs)
+}
+
+func (e *Engine) definitionsOf(ctx context.Context, words []Word) (map[uuid.UUID]*campaign.Definition, error) {
+	ids := make([]int64, len(words))
+	for i, w := range words {
+		ids[i] = w.Delivery
+	}
+	var campaigns []uuid.UUID
+	if err := e.db.Read(ctx).Raw("SELECT DISTINCT campaign_id FROM deliveries WHERE id IN ?", ids).Scan(&campaigns).Error; err != nil {
+		return nil, fmt.Errorf("find campaigns of deliveries: %w", err)
+	}
+	defs := map[uuid.UUID]*campaign.Definition{}
+	for _, id := range campaigns {
+		def, err := e.Campaigns.Definition(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		defs[id] = def
+	}
+	return defs, nil
+}
+
+func (e *Engine) late(ctx context.Context, kind channel.Kind, words []Word, defs map[uuid.UUID]*campaign.Definition) error {
+	ids, byID := make([]int64, len(words)), map[int64]channel.Result{}
+	for i, w := range words {
+		ids[i], byID[w.Delivery] = w.Delivery, w.Result
+	}
+	return e.db.Transact(ctx, func(tx *db.Tx) error {
+		opens, err := e.Ledger.Opens(tx, kind, ids)
+		if err != nil {
+			return err
+		}
+		byCampaign := map[uuid.UUID][]settled{}
+		for _, o := range opens {
+			if o.State == delivery.Sending {
+				return ErrInFlight
+			}
+			byCampaign[o.CampaignID] = append(byCampaign[o.CampaignID], settled{Try: o.Try, contact: o.ContactID, result: byID[o.Delivery]})
+		}
+		return e.settleLate(ctx, tx, byCampaign, defs)
+	})
+}
+
+func (e *Engine) settleLate(ctx context.Context, tx *db.Tx, byCampaign map[uuid.UUID][]settled, defs map[uuid.UUID]*campaign.Definition) error {
+	for id, outcomes := range byCampaign {
+		def := defs[id]
+		s, err := e.scope(tx.DB, def.PageID, def.Topic)
+		if err != nil {
+			return err
+		}
+		if err := e.settle(ctx, tx, def, s, outcomes); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,94 @@
+package dispatch
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"beckon/internal/campaign"
+	"beckon/internal/channel"
+	"beckon/internal/route"
+)
+
+// Preview is the split a campaign would make now, without sending. Messenger,
+// LinkBack and Unreachable add up to Audience.
+type Preview struct {
+	Audience    int
+	Messenger   int
+	LinkBack    int
+	Unreachable int
+	Lanes       map[channel.Lane]int
+	Reasons     map[route.Reason]int // of the unreachable
+	SMSSegments int                  // parts that the SMS lane would be billed for
+	Unsayable   map[channel.Lane]int // people on a lane for whom its content cannot be rendered
+	Sample      campaign.Sample
+}
+
+// exampleCode stands where a personal code will: as long as a real one.
+const exampleCode = int64(1)
+
+// Preview decides for everybody in the audience and renders what costs money.
+func (e *Engine) Preview(ctx context.Context, c campaign.Campaign) (Preview, error) {
+	out := Preview{Lanes: map[channel.Lane]int{}, Reasons: map[route.Reason]int{}, Unsayable: map[channel.Lane]int{}}
+	def, err := c.Define()
+	if err != nil {
+		return out, err
+	}
+	s, err := e.scope(e.db.Read(ctx), def.PageID, def.Topic)
+	if err != nil {
+		return out, err
+	}
+	page, err := e.Pages.Sender(ctx, def.PageID)
+	if err != nil {
+		return out, err
+	}
+	where, args := def.Audience.Where("c")
+	for after := uuid.Nil; ; {
+		crowd, err := s.crowd(e.db.Read(ctx), audienceOf{where, args, after, uuid.Max, e.size.Page, true})
+		if err != nil || len(crowd) == 0 {
+			return out, err
+		}
+		after = crowd[len(crowd)-1].id
+		if err := e.previewPage(ctx, &out, def, s, page.Name, crowd); err != nil {
+			return out, err
+		}
+	}
+}
+
+func (e *Engine) previewPage(ctx context.Context, out *Preview, def *campaign.Definition, s scope, page string, crowd []person) error {
+	for i := range crowd {
+		p := &crowd[i]
+		d := route.Decide(p.reach, def.Route, s.now)
+		r := p.who
+		r.Delivery, r.To, r.Link, r.Unsubscribe = exampleCode, p.to(d.Lane), e.Link(exampleCode), e.Unsubscribe(exampleCode)
+		if out.Audience == 0 {
+			out.Sample = def.Sample(page, r)
+		}
+		out.Audience++
+		switch d.Lane.Kind() {
+		case channel.Messenger:
+			out.Messenger++
+		case "":
+			out.Unreachable++
+			out.Reasons[d.Why()]++
+			continue
+		default:
+			out.LinkBack++
+		}
+		out.Lanes[d.Lane]++
+		e.cost(out, def, page, d.Lane, r)
+	}
+	return ctx.Err()
+}
+
+// cost renders a text message and counts its parts: they depend on the name in it.
+func (e *Engine) cost(out *Preview, def *campaign.Definition, page string, lane channel.Lane, r campaign.Recipient) {
+	b, refused := def.Compose(lane, page, []campaign.Recipient{r})
+	if len(refused) > 0 {
+		out.Unsayable[lane]++
+		return
+	}
+	if lane == channel.LaneSMS {
+		out.SMSSegments += e.Segments(string(b.Messages[0].Body))
+	}
+}

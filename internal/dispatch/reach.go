@@ -1,0 +1,172 @@
+package dispatch
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+
+	"beckon/internal/campaign"
+	"beckon/internal/channel"
+	"beckon/internal/db"
+	"beckon/internal/route"
+)
+
+// scope is what makes reach a question: on which page, for which topic, when.
+type scope struct {
+	page       uuid.UUID
+	topic      string
+	now        time.Time
+	oneTimeOff bool
+	channels   map[channel.Kind]bool
+}
+
+// person is one contact with everything the decision and the message need.
+type person struct {
+	id      uuid.UUID
+	reach   route.Reach
+	tokenID uuid.NullUUID
+	psid    string
+	phone   string
+	email   string
+	who     campaign.Recipient // names and attributes; filled by people, not by crowd
+}
+
+// One query brings all that the decision needs; "oldest token first".
+const (
+	reachColumns = `c.id, m.psid, m.last_action_at, m.blocked_at, c.phone, c.sms_consent_status, sp.reason, c.email, c.email_consent_status, se.reason,
+	(SELECT t.id FROM tokens t WHERE t.contact_id = c.id AND t.page_id = ? AND t.topic = ? AND t.status = 'available' AND t.expires_at > ?
+		ORDER BY t.granted_at, t.id LIMIT 1)`
+	personColumns = `, c.external_id, c.first_name, c.last_name, c.locale, c.attributes`
+	reachJoins    = `
+	LEFT JOIN messenger_addresses m ON m.contact_id = c.id AND m.page_id = ?
+	LEFT JOIN suppressions sp ON sp.channel = 'sms' AND sp.hash = c.phone_hash
+	LEFT JOIN suppressions se ON se.channel = 'email' AND se.hash = c.email_hash`
+)
+
+// audienceOf is a stretch of an audience, by contact id.
+type audienceOf struct {
+	where        string
+	args         []any
+	after, until uuid.UUID
+	limit        int
+	full         bool // with names and attributes
+}
+
+// crowd reads the next contacts of an audience.
+func (s scope) crowd(q *gorm.DB, a audienceOf) ([]person, error) {
+	columns := reachColumns
+	if a.full {
+		columns += personColumns
+	}
+	args := append([]any{s.page, s.topic, s.now, s.page, a.after, a.until}, a.args...)
+	rows, err := q.Raw(`SELECT `+columns+` FROM contacts c`+reachJoins+`
+		WHERE c.id > ? AND c.id <= ? AND (`+a.where+`) ORDER BY c.id LIMIT ?`, append(args, a.limit)...).Rows()
+	if err != nil {
+		return nil, fmt.Errorf("read the audience: %w", err)
+	}
+	return s.scan(rows, a.full, a.limit)
+}
+
+// people reads the given contacts with what a message to them needs, locking
+// nothing. Contacts that are gone are left out.
+func (s scope) people(tx *db.Tx, ids []uuid.UUID) (map[uuid.UUID]person, error) {
+	return s.peopleOf(tx.DB, ids, tx.Values("v", db.UUIDs("id", ids)))
+}
+
+// peopleOf is people over any handle: values is the relation v(id).
+func (s scope) peopleOf(q *gorm.DB, ids []uuid.UUID, values any) (map[uuid.UUID]person, error) {
+	rows, err := q.Raw(`SELECT `+reachColumns+personColumns+` FROM ? JOIN contacts c ON c.id = v.id`+reachJoins,
+		s.page, s.topic, s.now, values, s.page).Rows()
+	if err != nil {
+		return nil, fmt.Errorf("read recipients: %w", err)
+	}
+	list, err := s.scan(rows, true, len(ids))
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[uuid.UUID]person, len(list))
+	for _, p := range list {
+		out[p.id] = p
+	}
+	return out, nil
+}
+
+func (s scope) scan(rows *sql.Rows, full bool, size int) ([]person, error) {
+	defer rows.Close() //nolint:errcheck // rows.Err tells
+	out := make([]person, 0, min(size, 10_000))
+	for rows.Next() {
+		var p person
+		var r row
+		cells := r.cells(&p)
+		if full {
+			cells = append(cells, &r.externalID, &p.who.FirstName, &p.who.LastName, &p.who.Locale, (*[]byte)(&p.who.Attributes))
+		}
+		if err := rows.Scan(cells...); err != nil {
+			return nil, fmt.Errorf("read reach: %w", err)
+		}
+		r.fill(&p, s)
+		out = append(out, p)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read reach: %w", err)
+	}
+	return out, nil
+}
+
+// row holds the columns that may be NULL.
+type row struct {
+	psid, phone, phoneStop, email, emailStop, externalID sql.NullString
+	lastAction, blocked                                  sql.NullTime
+}
+
+func (r *row) cells(p *person) []any {
+	return []any{&p.id, &r.psid, &r.lastAction, &r.blocked, &r.phone, &p.reach.SMSConsent, &r.phoneStop, &r.email, &p.reach.EmailConsent, &r.emailStop, &p.tokenID}
+}
+
+func (r *row) fill(p *person, s scope) {
+	p.psid, p.phone, p.email = r.psid.String, r.phone.String, r.email.String
+	p.who.ExternalID, p.who.Phone, p.who.Email = r.externalID.String, p.phone, p.email
+	x := &p.reach
+	x.HasMessenger, x.Blocked, x.LastAction = r.psid.Valid, r.blocked.Valid, r.lastAction.Time
+	x.Token, x.OneTimeOff = p.tokenID.Valid, s.oneTimeOff
+	x.Phone, x.PhoneSuppressed, x.SMSOff = r.phone.Valid, r.phoneStop.Valid, !s.channels[channel.SMS]
+	x.Email, x.EmailSuppressed, x.EmailOff = r.email.Valid, r.emailStop.Valid, !s.channels[channel.Email]
+}
+
+// to is where a message on the lane goes.
+func (p *person) to(lane channel.Lane) string {
+	switch lane.Kind() {
+	case channel.SMS:
+		return p.phone
+	case channel.Email:
+		return p.email
+	}
+	return p.psid
+}
+
+// Reach says which lanes are open for a contact right now, on a page and for a
+// topic: one decision for each lane, as if it were the whole route.
+func (e *Engine) Reach(ctx context.Context, contactID, pageID uuid.UUID, topic string) (map[channel.Lane]route.Decision, error) {
+	s, err := e.scope(e.db.Read(ctx), pageID, topic)
+	if err != nil {
+		return nil, err
+	}
+	ids := []uuid.UUID{contactID}
+	found, err := s.peopleOf(e.db.Read(ctx), ids, e.db.Values("v", db.UUIDs("id", ids)))
+	if err != nil {
+		return nil, err
+	}
+	p, ok := found[contactID]
+	if !ok {
+		return nil, errNoContact
+	}
+	out := map[channel.Lane]route.Decision{}
+	for _, lane := range channel.Lanes() {
+		out[lane] = route.Decide(p.reach, []channel.Lane{lane}, s.now)
+	}
+	return out, nil
+}

@@ -1,0 +1,231 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"beckon/internal/campaign"
+	"beckon/internal/channel"
+	"beckon/internal/contact"
+	"beckon/internal/db"
+	"beckon/internal/delivery"
+	"beckon/internal/route"
+	"beckon/internal/token"
+)
+
+const (
+	retryAfter = 5 * time.Second // when a provider does not say
+	stopFor    = time.Minute     // how long a stopped line rests before one more try
+)
+
+// settled is a try with what came of it.
+type settled struct {
+	delivery.Try
+	contact uuid.UUID
+	psid    string // with Messenger
+	result  channel.Result
+}
+
+// effects collects what a number of outcomes ask for, so that each kind of
+// effect is one statement.
+type effects struct {
+	ledger  []delivery.Settlement
+	tokens  []token.Fate
+	blocked []string // PSIDs that cannot be reached
+	closed  []string // PSIDs whose window is closed after all
+	silence []contact.Silence
+	stop    *channel.Result
+	fallers []settled
+}
+
+// settle is the one function that acts on outcomes. All tries are of one
+// campaign; scope was read in this transaction or just before.
+func (e *Engine) settle(ctx context.Context, tx *db.Tx, def *campaign.Definition, s scope, outcomes []settled) error {
+	if len(outcomes) == 0 {
+		return nil
+	}
+	s.now = e.Now()
+	fx := &effects{}
+	for _, o := range outcomes {
+		fx.add(o, def, s.now)
+	}
+	if err := e.apply(ctx, tx, fx, def.PageID); err != nil {
+		return err
+	}
+	onward, err := e.fallThrough(tx, def, s, fx)
+	if err != nil {
+		return err
+	}
+	moved, err := e.Ledger.Settle(tx, fx.ledger)
+	if err != nil {
+		return err
+	}
+	for lane := range onward {
+		onward[lane] = slices.DeleteFunc(onward[lane], func(id int64) bool { return !moved[id] })
+	}
+	return e.addBatches(ctx, tx, def.ID, sorted(onward), time.Time{})
+}
+
+// add says what to do next for each outcome of the closed set.
+func (fx *effects) add(o settled, def *campaign.Definition, now time.Time) {
+	set := delivery.Settlement{Try: o.Try, Outcome: o.result.Outcome, Result: o.result}
+	switch o.result.Outcome {
+	case channel.Accepted:
+		set.To = delivery.Accepted
+		fx.token(o, token.Spent)
+	case channel.TryLater:
+		fx.back(&set, o, def, now.Add(cmpOr(o.result.RetryAfter, retryAfter)))
+	case channel.StopTheLine:
+		fx.stop = &o.result
+		fx.back(&set, o, def, now.Add(stopFor))
+	case channel.Refused, channel.Gone, channel.OptedOut, channel.TokenDead:
+		fx.refused(o)
+		return
+	default: // Unknown, and whatever a sender makes up
+		set.Outcome, set.To = channel.Unknown, delivery.Unknown
+		fx.token(o, token.Spent)
+	}
+	fx.ledger = append(fx.ledger, set)
+}
+
+func (fx *effects) back(set *delivery.Settlement, o settled, def *campaign.Definition, at time.Time) {
+	set.To, set.NextLane, set.NotBefore = delivery.Pending, o.Lane, at
+	set.RouteFrom = max(slices.Index(def.Route, o.Lane), 0)
+	fx.token(o, token.Available)
+}
+
+func (fx *effects) refused(o settled) {
+	fate, kind := token.Available, o.Lane.Kind()
+	switch {
+	case o.result.Outcome == channel.TokenDead && o.Lane == channel.Window:
+		fx.closed = append(fx.closed, o.psid)
+	case o.result.Outcome == channel.TokenDead:
+		fate = token.Void
+	case o.result.Outcome == channel.Gone && kind == channel.Messenger:
+		fx.blocked = append(fx.blocked, o.psid)
+	case o.result.Outcome == channel.Gone || o.result.Outcome == channel.OptedOut:
+		fx.silence = append(fx.silence, contact.Silence{Channel: kind, ContactID: o.contact, Reason: silenceReason(o), Source: "provider"})
+	}
+	fx.token(o, fate)
+	fx.fallers = append(fx.fallers, o)
+}
+
+func (fx *effects) token(o settled, to token.Status) {
+	if o.TokenID != nil {
+		fx.tokens = append(fx.tokens, token.Fate{TokenID: *o.TokenID, Delivery: o.Delivery, To: to})
+	}
+}
+
+// apply writes the effects on people, tokens and senders.
+func (e *Engine) apply(ctx context.Context, tx *db.Tx, fx *effects, page uuid.UUID) error {
+	now := e.Now()
+	if _, err := e.Tokens.Settle(ctx, tx, fx.tokens); err != nil {
+		return err
+	}
+	if err := e.Contacts.Block(ctx, tx, page, fx.blocked, now); err != nil {
+		return err
+	}
+	if err := e.Contacts.CloseWindow(ctx, tx, page, fx.closed, now); err != nil {
+		return err
+	}
+	if err := e.Contacts.Suppress(ctx, tx, fx.silence); err != nil {
+		return err
+	}
+	if fx.stop != nil {
+		return e.stopLine(ctx, tx, fx, page)
+	}
+	return nil
+}
+
+func silenceReason(o settled) string {
+	optOut := o.result.Outcome == channel.OptedOut
+	switch {
+	case optOut && o.Lane == channel.LaneSMS:
+		return contact.ReasonStop
+	case optOut:
+		return contact.ReasonUnsubscribe
+	case o.Lane == channel.LaneSMS:
+		return contact.ReasonUndeliverable
+	}
+	return contact.ReasonBounce
+}
+
+// lineOf names the sender that a lane uses, for line_stops.
+func lineOf(lane channel.Lane, page uuid.UUID) string {
+	if lane.Kind() == channel.Messenger {
+		return "messenger:" + page.String()
+	}
+	return string(lane.Kind())
+}
+
+// stopLine keeps everybody off a sender that cannot send: nothing else is
+// burned on it. After a rest one batch tries again.
+func (e *Engine) stopLine(ctx context.Context, tx *db.Tx, fx *effects, page uuid.UUID) error {
+	now, lane := e.Now(), fx.ledger[0].Lane
+	line := lineOf(lane, page)
+	e.Log.ErrorContext(ctx, "sending is stopped", "sender", line, "code", fx.stop.Code, "detail", fx.stop.Detail)
+	err := tx.Exec(`INSERT INTO line_stops (sender, code, detail, since, retry_at) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (sender) DO UPDATE SET code = EXCLUDED.code, detail = EXCLUDED.detail, retry_at = EXCLUDED.retry_at`,
+		line, fx.stop.Code, fx.stop.Detail, now, now.Add(stopFor)).Error
+	if err == nil && strings.HasPrefix(fx.stop.Code, "190") {
+		err = tx.Exec("UPDATE pages SET token_health = 'refused' WHERE id = ?", page).Error
+	}
+	if err != nil {
+		return fmt.Errorf("stop the line: %w", err)
+	}
+	return nil
+}
+
+// fallThrough finds the next open lane for everybody who was definitely
+// refused, and adds their settlements. It returns who goes on, by lane.
+func (e *Engine) fallThrough(tx *db.Tx, def *campaign.Definition, s scope, fx *effects) (map[channel.Lane][]int64, error) {
+	onward := map[channel.Lane][]int64{}
+	if len(fx.fallers) == 0 {
+		return onward, nil
+	}
+	people, err := e.whoFalls(tx, def, s, fx.fallers)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range fx.fallers {
+		set := delivery.Settlement{Try: o.Try, Outcome: o.result.Outcome, Result: o.result, To: delivery.Failed, Reason: string(o.result.Outcome)}
+		from := slices.Index(def.Route, o.Lane) + 1
+		p, found := people[o.contact]
+		if d := route.Decide(p.reach, def.Route[from:], s.now); found && d.Reachable() {
+			set.To, set.NextLane, set.RouteFrom, set.Reason = delivery.Pending, d.Lane, from, ""
+			onward[d.Lane] = append(onward[d.Lane], o.Delivery)
+		}
+		fx.ledger = append(fx.ledger, set)
+	}
+	return onward, nil
+}
+
+func (e *Engine) whoFalls(tx *db.Tx, def *campaign.Definition, s scope, fallers []settled) (map[uuid.UUID]person, error) {
+	if !def.FallThrough {
+		return nil, nil
+	}
+	ids := make([]uuid.UUID, len(fallers))
+	for i, o := range fallers {
+		ids[i] = o.contact
+	}
+	return s.people(tx, ids)
+}
+
+func sorted(byLane map[channel.Lane][]int64) map[channel.Lane][]int64 {
+	for _, ids := range byLane {
+		slices.Sort(ids)
+	}
+	return byLane
+}
+
+func cmpOr(d, or time.Duration) time.Duration {
+	if d > 0 {
+		return d
+	}
+	return or
+}
