@@ -140,13 +140,13 @@ func (r *row) like(c *columns, target, v string) bool {
 		return true
 	case "like:locale":
 		form, ok := locale(v)
-		if ok {
+		if ok = ok && !r.Locale.Set; ok {
 			r.Locale = Of(form)
 		}
 		return ok
 	case "like:time_zone":
 		names := zoneNames(v)
-		i := slices.IndexFunc(names, func(name string) bool { _, ok := c.zone(name); return ok && name != "" })
+		i := slices.IndexFunc(names, func(name string) bool { _, ok := c.zone(name); return ok })
 		if i >= 0 {
 			r.TimeZone = Of(names[i])
 		}

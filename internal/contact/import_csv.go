@@ -158,7 +158,7 @@ func (s *source) readHeader() (names []string, comma byte, lines int, err error)
 	}
 	first, _, _ := bytes.Cut(s.rest[:min(len(s.rest), maxRecord)], []byte{'\n'})
 	comma = sniff(first)
-	if sep, ok := bytes.CutPrefix(bytes.TrimSpace(first), []byte("sep=")); ok && len(sep) == 1 { // Excel says so
+	if sep, ok := bytes.CutPrefix(bytes.TrimSuffix(first, []byte("\r")), []byte("sep=")); ok && len(sep) == 1 { // Excel says so
 		comma, lines = sep[0], 1
 		s.take(min(len(first)+1, len(s.rest)))
 	}

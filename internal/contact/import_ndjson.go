@@ -17,7 +17,7 @@ func (r *record) draftOf(o ImportOptions) (d Draft) {
 		return d
 	}
 	for name, raw := range top {
-		at := "/" + escape(name)
+		at := "/" + name
 		switch name {
 		case "external_id":
 			r.text(at, raw, &d.ExternalID)
@@ -42,10 +42,14 @@ func (r *record) draftOf(o ImportOptions) (d Draft) {
 		case "tokens":
 			d.Tokens = r.tokens(at, raw, o)
 		default:
-			r.refuse(at, "unknown_field", "There is no such field.")
+			r.unknown("", name)
 		}
 	}
 	return d
+}
+
+func (r *record) unknown(at, name string) {
+	r.refuse(at+"/"+escape(name), "unknown_field", "There is no such field.")
 }
 
 func isNull(raw []byte) bool { return string(raw) == "null" }
@@ -76,6 +80,8 @@ func (r *record) text(at string, raw []byte, to *Optional[string]) {
 	switch {
 	case isNull(raw):
 		to.Null = true
+	case raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0: // the decoder has checked it, nothing is left to unescape
+		to.Value = string(raw[1 : len(raw)-1])
 	case raw[0] != '"' || json.Unmarshal(raw, &to.Value) != nil:
 		r.refuse(at, "bad_type", "Must be a text.")
 	}
@@ -129,14 +135,14 @@ func (r *record) consents(at string, raw []byte, d *Draft) {
 	}
 	both, _ := r.object(at, raw)
 	for name, raw := range both {
-		at := at + "/" + escape(name)
+		outer, at := at, at+"/"+name
 		switch name {
 		case "sms":
 			d.SMSConsent = r.consent(at, raw)
 		case "email":
 			d.EmailConsent = r.consent(at, raw)
 		default:
-			r.refuse(at, "unknown_field", "There is no such channel.")
+			r.unknown(outer, name)
 		}
 	}
 }
@@ -148,7 +154,7 @@ func (r *record) consent(at string, raw []byte) (c Optional[Consent]) {
 	}
 	all, _ := r.object(at, raw)
 	for name, raw := range all {
-		at := at + "/" + escape(name)
+		outer, at := at, at+"/"+name
 		switch name {
 		case "status":
 			r.plainText(at, raw, &c.Value.Status)
@@ -162,7 +168,7 @@ func (r *record) consent(at string, raw []byte) (c Optional[Consent]) {
 				c.Value.At = &t
 			}
 		default:
-			r.refuse(at, "unknown_field", "There is no such field.")
+			r.unknown(outer, name)
 		}
 	}
 	return c
@@ -174,14 +180,14 @@ func (r *record) messenger(at string, raw []byte, o ImportOptions) (out []Messen
 		m := MessengerID{PageID: o.PageID}
 		all, _ := r.object(at, raw)
 		for name, raw := range all {
-			at := at + "/" + escape(name)
+			outer, at := at, at+"/"+name
 			switch name {
 			case "page_id":
 				m.PageID = r.uuid(at, raw)
 			case "psid":
 				r.plainText(at, raw, &m.PSID)
 			default:
-				r.refuse(at, "unknown_field", "There is no such field.")
+				r.unknown(outer, name)
 			}
 		}
 		out = append(out, m)
@@ -195,7 +201,7 @@ func (r *record) tokens(at string, raw []byte, o ImportOptions) (out []TokenDraf
 		t := TokenDraft{PageID: o.PageID, Topic: o.Topic}
 		all, _ := r.object(at, raw)
 		for name, raw := range all {
-			at := at + "/" + escape(name)
+			outer, at := at, at+"/"+name
 			switch name {
 			case "page_id":
 				t.PageID = r.uuid(at, raw)
@@ -206,7 +212,7 @@ func (r *record) tokens(at string, raw []byte, o ImportOptions) (out []TokenDraf
 			case "granted_at":
 				t.GrantedAt = r.time(at, raw)
 			default:
-				r.refuse(at, "unknown_field", "There is no such field.")
+				r.unknown(outer, name)
 			}
 		}
 		out = append(out, t)

@@ -44,10 +44,16 @@ func (s *Store) FindOrMake(ctx context.Context, tx *db.Tx, page uuid.UUID, psids
 	return out, nil
 }
 
+// onPage names the page in each row. Were it a value of the statement, SQLite
+// would walk all people of the page and look for each among the rows.
+func onPage(page uuid.UUID, psids []string) db.Column {
+	return db.UUIDs("page", slices.Repeat([]uuid.UUID{page}, len(psids)))
+}
+
 func holdersOf(tx *db.Tx, page uuid.UUID, psids []string) (map[string]uuid.UUID, error) {
 	var rows []Address
-	if err := tx.Raw("SELECT a.psid, a.contact_id FROM messenger_addresses a JOIN ? ON a.psid = v.psid WHERE a.page_id = ?",
-		tx.Values("v", db.Texts("psid", psids)), page).Scan(&rows).Error; err != nil {
+	if err := tx.Raw("SELECT a.psid, a.contact_id FROM messenger_addresses a JOIN ? ON a.page_id = v.page AND a.psid = v.psid",
+		tx.Values("v", onPage(page, psids), db.Texts("psid", psids))).Scan(&rows).Error; err != nil {
 		return nil, fmt.Errorf("find Messenger ids: %w", err)
 	}
 	out := make(map[string]uuid.UUID, len(psids))
@@ -69,8 +75,8 @@ func (s *Store) MoveWindow(_ context.Context, tx *db.Tx, page uuid.UUID, at map[
 		times[i] = at[p].UTC().Truncate(time.Microsecond)
 	}
 	if err := tx.Exec(`UPDATE messenger_addresses SET last_action_at = v.at, blocked_at = CASE WHEN blocked_at > v.at THEN blocked_at END
-		FROM ? WHERE page_id = ? AND messenger_addresses.psid = v.psid AND (last_action_at IS NULL OR last_action_at < v.at)`,
-		tx.Values("v", db.Texts("psid", psids), db.Times("at", times)), page).Error; err != nil {
+		FROM ? WHERE page_id = v.page AND messenger_addresses.psid = v.psid AND (last_action_at IS NULL OR last_action_at < v.at)`,
+		tx.Values("v", onPage(page, psids), db.Texts("psid", psids), db.Times("at", times))).Error; err != nil {
 		return fmt.Errorf("move windows: %w", err)
 	}
 	return nil
@@ -84,8 +90,8 @@ func (s *Store) Block(_ context.Context, tx *db.Tx, page uuid.UUID, psids []stri
 	}
 	at = at.UTC().Truncate(time.Microsecond)
 	if err := tx.Exec(`UPDATE messenger_addresses SET blocked_at = ? FROM ?
-		WHERE page_id = ? AND messenger_addresses.psid = v.psid AND blocked_at IS NULL AND (last_action_at IS NULL OR last_action_at <= ?)`,
-		at, tx.Values("v", db.Texts("psid", slices.Sorted(slices.Values(psids)))), page, at).Error; err != nil {
+		WHERE page_id = v.page AND messenger_addresses.psid = v.psid AND blocked_at IS NULL AND (last_action_at IS NULL OR last_action_at <= ?)`,
+		at, tx.Values("v", onPage(page, psids), db.Texts("psid", slices.Sorted(slices.Values(psids)))), at).Error; err != nil {
 		return fmt.Errorf("mark Messenger ids as blocked: %w", err)
 	}
 	return nil

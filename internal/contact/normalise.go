@@ -157,7 +157,7 @@ func (s *Store) timeZone(v string) (string, bool) {
 	if _, known := s.zones.Load(v); known {
 		return v, true
 	}
-	if v == "Local" || len(v) > 64 {
+	if v == "" || v == "Local" || len(v) > 64 {
 		return "", false
 	}
 	if _, err := time.LoadLocation(v); err != nil {

@@ -21,7 +21,7 @@ func (s *Store) CloseWindow(_ context.Context, tx *db.Tx, page uuid.UUID, psids 
 		return nil
 	}
 	err := tx.Exec(`UPDATE messenger_addresses SET last_action_at = NULL FROM ?
-		WHERE page_id = ? AND messenger_addresses.psid = v.psid AND last_action_at <= ?`, tx.Values("v", db.Texts("psid", psids)), page, at).Error
+		WHERE page_id = v.page AND messenger_addresses.psid = v.psid AND last_action_at <= ?`, tx.Values("v", onPage(page, psids), db.Texts("psid", psids)), at).Error
 	if err != nil {
 		return fmt.Errorf("close windows: %w", err)
 	}
