@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -108,14 +109,14 @@ func (s *Store) MarkUpTo(tx *db.Tx, page uuid.UUID, marks []Watermark) error {
 		delivered_at = COALESCE(deliveries.delivered_at, w.at), read_at = COALESCE(deliveries.read_at, w.read_at),
 		state = CASE WHEN deliveries.state = 'accepted' THEN 'delivered' ELSE deliveries.state END
 		FROM (SELECT d.id, MIN(v.at) AS at, MIN(v.read_at) AS read_at FROM ?
-			JOIN messenger_addresses m ON m.page_id = ? AND m.psid = v.psid
+			JOIN messenger_addresses m ON m.page_id = v.page AND m.psid = v.psid
 			JOIN deliveries d ON d.contact_id = m.contact_id
 			JOIN campaigns c ON c.id = d.campaign_id AND c.page_id = m.page_id
 			WHERE d.lane IN `+messengerLanes+` AND d.state IN ('sending', 'accepted', 'delivered')
 				AND CASE WHEN v.mid = '' THEN d.sent_at <= v.at ELSE d.provider_id = v.mid END
 			GROUP BY d.id) AS w
 		WHERE deliveries.id = w.id`,
-		tx.Values("v", db.Texts("psid", psids), db.Texts("mid", mids), db.Times("at", at), db.Times("read_at", read)), page).Error
+		tx.Values("v", db.UUIDs("page", slices.Repeat([]uuid.UUID{page}, n)), db.Texts("psid", psids), db.Texts("mid", mids), db.Times("at", at), db.Times("read_at", read))).Error
 	if err != nil {
 		return fmt.Errorf("note watermarks: %w", err)
 	}
