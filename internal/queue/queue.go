@@ -161,7 +161,7 @@ func (q *Queue) Run(ctx context.Context, grace time.Duration) error {
 	if err := q.client.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("start the queue: %w", err)
 	}
-	<-ctx.Done()
+	q.rescueUntil(ctx)
 	soft, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	if err := q.client.Stop(soft); err == nil || !errors.Is(err, context.DeadlineExceeded) {

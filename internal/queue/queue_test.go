@@ -101,3 +101,23 @@ func TestRunWorksJobsAndStopsWithoutCuttingOne(t *testing.T) {
 		require.Equal(t, "completed", state)
 	})
 }
+
+func TestRunTakesOverTheJobsOfADeadNode(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d)
+		require.NoError(t, b.insert(t, nil, queue.Order{Args: note{"cut off"}}, queue.Order{Args: note{"still running elsewhere"}}))
+		for id, age := range []time.Duration{queue.RescueAfter + time.Second, queue.RescueAfter - time.Minute/2} {
+			require.NoError(t, d.Transact(t.Context(), func(tx *db.Tx) error {
+				return tx.Exec("UPDATE river_job SET state = 'running', attempt = 1, attempted_at = ? WHERE id = ?", time.Now().UTC().Add(-age), id+1).Error
+			}))
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- b.q.Run(ctx, time.Minute) }()
+		require.Eventually(t, func() bool { return len(b.got()) > 0 }, 4*time.Second, 10*time.Millisecond)
+		cancel()
+		require.NoError(t, <-done)
+		require.Equal(t, []string{"cut off"}, b.got())
+	})
+}

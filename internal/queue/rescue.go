@@ -1,0 +1,54 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"beckon/internal/db"
+)
+
+// rescueEvery is how often each node looks for the jobs of dead ones. River
+// leaves that to a leader, twice a minute, and after a crash there is none until
+// the old one's lease ends: too late to be back at work within a minute.
+const rescueEvery = 5 * time.Second
+
+func (q *Queue) rescueUntil(ctx context.Context) {
+	tick := time.NewTicker(rescueEvery)
+	defer tick.Stop()
+	for {
+		if n, err := q.rescue(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			q.log.ErrorContext(ctx, "jobs of dead nodes could not be taken over yet", "error", err)
+		} else if n > 0 {
+			q.log.WarnContext(ctx, "jobs of a dead node are taken over", "jobs", n)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// stuck jobs have run for longer than any job may. Those on their last try are
+// left to River, which gives them up.
+const stuck = "state = 'running' AND attempted_at < ? AND attempt < max_attempts"
+
+// rescue makes the jobs of dead nodes available again. It writes only when
+// there are any.
+func (q *Queue) rescue(ctx context.Context, now time.Time) (rescued int64, err error) {
+	before := now.UTC().Add(-RescueAfter)
+	var some bool
+	if err := q.db.Read(ctx).Raw("SELECT EXISTS (SELECT 1 FROM river_job WHERE "+stuck+")", before).Scan(&some).Error; err != nil || !some {
+		return 0, err
+	}
+	err = q.db.Transact(ctx, func(tx *db.Tx) error {
+		res := tx.Exec("UPDATE river_job SET state = 'available' WHERE "+stuck, before)
+		rescued = res.RowsAffected
+		return res.Error
+	})
+	if err != nil {
+		return 0, fmt.Errorf("take over jobs: %w", err)
+	}
+	return rescued, nil
+}
