@@ -23,6 +23,9 @@ func writeHubSpot(w *bufio.Writer, o Options) error {
 		return err
 	}
 	for n := 1; n <= o.Count; n++ {
+		if !o.writes(n) {
+			continue
+		}
 		if _, err := w.WriteString(people.export(n, o.Complete)); err != nil {
 			return err
 		}

@@ -22,6 +22,9 @@ func writeManyChat(w *bufio.Writer, o Options) error {
 	}
 	people := NewSource(o.Seed, o.Complete)
 	for n := 1; n <= o.Count; n++ {
+		if !o.writes(n) {
+			continue
+		}
 		if _, err := w.WriteString(record(subscriber(people.Person(n), o))); err != nil {
 			return err
 		}
@@ -31,8 +34,11 @@ func writeManyChat(w *bufio.Writer, o Options) error {
 
 func subscriber(p Person, o Options) []string {
 	cells := []string{p.Email, p.Phone, p.First, p.Last, o.Page, PSID(p.Number)}
-	if o.Topic != "" {
+	switch {
+	case o.permits(p.Number):
 		cells = append(cells, o.Page, o.Topic, Token(o.GraphPage, p.Number), o.GrantedAt.UTC().Format(time.RFC3339))
+	case o.Topic != "":
+		cells = append(cells, "", "", "", "")
 	}
 	return cells
 }

@@ -45,6 +45,9 @@ func writeNDJSON(w *bufio.Writer, o Options) error {
 	people, enc := NewSource(o.Seed, o.Complete), json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	for n := 1; n <= o.Count; n++ {
+		if !o.writes(n) {
+			continue
+		}
 		if err := enc.Encode(lineOf(people.Person(n), o)); err != nil {
 			return err
 		}
@@ -59,7 +62,7 @@ func lineOf(p Person, o Options) line {
 	if o.Page != "" {
 		l.Messenger = []identity{{o.Page, PSID(p.Number)}}
 	}
-	if o.Page != "" && o.Topic != "" {
+	if o.permits(p.Number) {
 		l.Tokens = []permission{{o.Page, o.Topic, Token(o.GraphPage, p.Number), o.GrantedAt}}
 	}
 	return l

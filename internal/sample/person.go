@@ -3,6 +3,7 @@ package sample
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"time"
 )
 
@@ -47,7 +48,7 @@ func NewSource(seed uint64, complete bool) *Source {
 func (s *Source) Person(n int) Person {
 	r := s.dice(n, 0)
 	first, last := pick(r, s.first), pick(r, s.last)
-	p := Person{Number: n, ExternalID: fmt.Sprintf("%d", 40_100_000+n), First: first.written, Last: last.written, City: pick(r, s.cities), Interest: pick(r, s.interests)}
+	p := Person{Number: n, ExternalID: ExternalID(n), First: first.written, Last: last.written, City: pick(r, s.cities), Interest: pick(r, s.interests)}
 	p.Email = fmt.Sprintf("%s.%s.%d@%s", first.handle, last.handle, n, pick(r, []string{"example.com", "example.org", "example.net"}))
 	p.Phone = phone(n)
 	p.SMS, p.Mail = answer(r, 0.68), answer(r, 0.70)
@@ -64,6 +65,9 @@ func (s *Source) Person(n int) Person {
 	}
 	return p
 }
+
+// ExternalID is the id of the n-th person in the CRM.
+func ExternalID(n int) string { return strconv.Itoa(40_100_000 + n) }
 
 // dice gives each person, and each use, chances of its own.
 func (s *Source) dice(n int, use uint64) *rand.Rand {

@@ -29,6 +29,9 @@ type Options struct {
 	Seed   uint64
 	// Complete gives everybody both addresses and both consents.
 	Complete bool
+	// Only and Permitted, when set, say who of the Count people is written, and
+	// who of them gave a token.
+	Only, Permitted func(n int) bool
 	// Page, when set, is the id under which the page is known here: everybody
 	// has the page-scoped id psid-1, psid-2 and so on there. ManyChat needs it.
 	Page string
@@ -61,6 +64,12 @@ func write(w *bufio.Writer, o Options) error {
 		return writeNDJSON(w, o)
 	}
 	return fmt.Errorf("there is no format %q", o.Format)
+}
+
+func (o Options) writes(n int) bool { return o.Only == nil || o.Only(n) }
+
+func (o Options) permits(n int) bool {
+	return o.Topic != "" && o.Page != "" && (o.Permitted == nil || o.Permitted(n))
 }
 
 // PSID is the page-scoped id of the n-th person.

@@ -207,3 +207,15 @@ func BenchmarkNDJSON(b *testing.B) {
 type discard struct{}
 
 func (*discard) Write(p []byte) (int, error) { return len(p), nil }
+
+func TestOnlyAndPermittedChoosePeople(t *testing.T) {
+	t.Parallel()
+	odd, third := func(n int) bool { return n%2 == 1 }, func(n int) bool { return n%3 == 0 }
+	o := sample.Options{Count: 9, Seed: 1, Complete: true, Page: "page-1", Topic: "courses", GraphPage: "100", Only: odd, Permitted: third}
+	for f, tokens := range map[sample.Format]int{sample.HubSpot: 0, sample.ManyChat: 2, sample.NDJSON: 2} {
+		o.Format = f
+		text := written(t, o)
+		require.Equal(t, tokens, strings.Count(text, "otn-100-psid-"), f)
+		require.Equal(t, 5, strings.Count(text, "@example."), f)
+	}
+}
