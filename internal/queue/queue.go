@@ -209,8 +209,22 @@ func (r reporter) HandlePanic(ctx context.Context, j *rivertype.JobRow, panicVal
 	return nil
 }
 
-// quiet passes River's warnings and errors on and drops its chatter.
+// quiet passes River's warnings and errors on and drops its chatter, and what
+// was cut off because the program stops.
 type quiet struct{ slog.Handler }
+
+// Handle writes a line, unless it is about a context that was cancelled.
+func (h quiet) Handle(ctx context.Context, r slog.Record) error {
+	cut := false
+	r.Attrs(func(a slog.Attr) bool {
+		cut = cut || strings.HasSuffix(a.Value.String(), context.Canceled.Error())
+		return !cut
+	})
+	if cut {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
+}
 
 func (h quiet) Enabled(ctx context.Context, l slog.Level) bool {
 	return l >= slog.LevelWarn && h.Handler.Enabled(ctx, l)
