@@ -1,10 +1,6 @@
 package contact
 
-import (
-	"time"
-
-	"beckon/internal/fault"
-)
+import "time"
 
 const (
 	maxEvidence = 2000
@@ -93,15 +89,4 @@ func (c Consent) same(o Consent) bool {
 		return false
 	}
 	return c.Status == o.Status && c.Source == o.Source && c.Evidence == o.Evidence
-}
-
-// checks collects everything that is wrong with one draft.
-type checks struct {
-	now      time.Time
-	fromFile bool
-	fields   []fault.Field
-}
-
-func (c *checks) add(pointer, code, detail string) {
-	c.fields = append(c.fields, fault.Field{Pointer: pointer, Code: code, Detail: detail})
 }

@@ -17,7 +17,7 @@ type mode int
 
 const (
 	match  mode = iota // by its addresses; none found makes one
-	make_              // always a new one
+	create             // always a new one
 	change             // the contact named by id
 )
 
@@ -42,6 +42,17 @@ type origin struct {
 }
 
 func (s *Store) api() origin { return origin{source: "api", at: s.now()} }
+
+// checks collects everything that is wrong with one draft.
+type checks struct {
+	now      time.Time
+	fromFile bool
+	fields   []fault.Field
+}
+
+func (c *checks) add(pointer, code, detail string) {
+	c.fields = append(c.fields, fault.Field{Pointer: pointer, Code: code, Detail: detail})
+}
 
 func (s *Store) check(d Draft, m mode, o origin) item {
 	c := &checks{now: o.at, fromFile: o.fromFile}

@@ -90,6 +90,15 @@ func TestWindowMovesForwardOnlyAndUnblocks(t *testing.T) {
 		move(noon.Add(time.Hour))
 		require.Nil(t, b.address("p1").BlockedAt)
 		require.Nil(t, b.address("p2").BlockedAt)
+
+		closeAt := func(at time.Time, psids ...string) {
+			b.inTx(func(tx *db.Tx) error { return b.CloseWindow(t.Context(), tx, b.page, psids, at) })
+		}
+		closeAt(noon)
+		closeAt(noon, "p1")
+		require.NotNil(t, b.address("p1").LastActionAt, "the person acted since")
+		closeAt(noon.Add(2*time.Hour), "p1")
+		require.Nil(t, b.address("p1").LastActionAt)
 	})
 }
 

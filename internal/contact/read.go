@@ -12,7 +12,6 @@ import (
 	"beckon/internal/fault"
 )
 
-// ErrNotFound says that there is no such contact.
 var errNotFound = fault.New(fault.NotFound, "contact_not_found", "There is no such contact.")
 
 // Get returns a contact, or a fault.NotFound.

@@ -21,7 +21,7 @@ func (s *Store) Upsert(ctx context.Context, d Draft) (Contact, bool, error) {
 // Create makes a contact. An address that another contact holds is a conflict,
 // address_taken; a Messenger id of an anonymous contact is taken over.
 func (s *Store) Create(ctx context.Context, d Draft) (Contact, error) {
-	c, _, err := s.one(ctx, s.check(d, make_, s.api()))
+	c, _, err := s.one(ctx, s.check(d, create, s.api()))
 	return c, err
 }
 
