@@ -18,7 +18,7 @@ func (s *Server) GetDelivery(ctx context.Context, r gen.GetDeliveryRequestObject
 		return nil, err
 	}
 	a := deliveryAnswer(d)
-	return gen.GetDelivery200JSONResponse{ID: a.ID, CampaignID: a.CampaignID, ContactID: a.ContactID, Lane: a.Lane, State: a.State, Reason: a.Reason,
+	return gen.GetDelivery200JSONResponse{ID: a.ID, CampaignID: a.CampaignID, ContactID: a.ContactID, Lane: a.Lane, State: a.State, Reason: a.Reason, Code: a.Code,
 		CreatedAt: a.CreatedAt, SentAt: a.SentAt, AcceptedAt: a.AcceptedAt, DeliveredAt: a.DeliveredAt, ReadAt: a.ReadAt,
 		ClickedAt: a.ClickedAt, ReturnedAt: a.ReturnedAt, RepliedAt: a.RepliedAt, Attempts: each(attempts, attemptAnswer)}, nil
 }
@@ -46,12 +46,8 @@ func (s *Server) listDeliveries(c echo.Context) error {
 }
 
 func deliveryAnswer(d delivery.Delivery) gen.Delivery {
-	reason := d.Reason
-	if reason == "" && d.State == delivery.Failed {
-		reason = d.Code
-	}
 	return gen.Delivery{ID: d.ID, CampaignID: d.CampaignID, ContactID: d.ContactID, Lane: orNull(string(d.Lane)),
-		State: gen.DeliveryState(d.State), Reason: orNull(reason), CreatedAt: d.CreatedAt, SentAt: d.SentAt, AcceptedAt: d.AcceptedAt,
+		State: gen.DeliveryState(d.State), Reason: orNull(d.Reason), Code: orNull(d.Code), CreatedAt: d.CreatedAt, SentAt: d.SentAt, AcceptedAt: d.AcceptedAt,
 		DeliveredAt: d.DeliveredAt, ReadAt: d.ReadAt, ClickedAt: d.ClickedAt, ReturnedAt: d.ReturnedAt, RepliedAt: d.RepliedAt}
 }
 

@@ -369,7 +369,7 @@ type ContactCreate struct {
 	// Phone With its country code.
 	Phone patch.Field[string] `json:"phone"`
 
-	// TimeZone IANA name, such as `Europe/London`. Left out, it is told from the phone number.
+	// TimeZone IANA name, such as `Europe/London`.
 	TimeZone patch.Field[string] `json:"time_zone"`
 
 	// Tokens Tokens that another bot collected; added to those known.
@@ -427,7 +427,7 @@ type ContactUpsert struct {
 	// Phone With its country code.
 	Phone patch.Field[string] `json:"phone"`
 
-	// TimeZone IANA name, such as `Europe/London`. Left out, it is told from the phone number.
+	// TimeZone IANA name, such as `Europe/London`.
 	TimeZone patch.Field[string] `json:"time_zone"`
 
 	// Tokens Tokens that another bot collected; added to those known.
@@ -455,6 +455,9 @@ type Delivery struct {
 	CampaignID openapi_types.UUID `json:"campaign_id"`
 	ClickedAt  *time.Time         `json:"clicked_at"`
 
+	// Code What the provider said last.
+	Code *string `json:"code"`
+
 	// ContactID The person may have been erased since.
 	ContactID   openapi_types.UUID `json:"contact_id"`
 	CreatedAt   time.Time          `json:"created_at"`
@@ -465,7 +468,7 @@ type Delivery struct {
 	Lane   *string    `json:"lane"`
 	ReadAt *time.Time `json:"read_at"`
 
-	// Reason Why it is `unreachable` or `failed`: the most telling reason of all lanes, or the provider's code.
+	// Reason Why it is `unreachable` or `failed`: the most telling reason of all lanes, or the outcome of the last attempt.
 	Reason     *string    `json:"reason"`
 	RepliedAt  *time.Time `json:"replied_at"`
 	ReturnedAt *time.Time `json:"returned_at"`
@@ -482,6 +485,9 @@ type DeliveryDetail struct {
 	CampaignID openapi_types.UUID `json:"campaign_id"`
 	ClickedAt  *time.Time         `json:"clicked_at"`
 
+	// Code What the provider said last.
+	Code *string `json:"code"`
+
 	// ContactID The person may have been erased since.
 	ContactID   openapi_types.UUID `json:"contact_id"`
 	CreatedAt   time.Time          `json:"created_at"`
@@ -492,7 +498,7 @@ type DeliveryDetail struct {
 	Lane   *string    `json:"lane"`
 	ReadAt *time.Time `json:"read_at"`
 
-	// Reason Why it is `unreachable` or `failed`: the most telling reason of all lanes, or the provider's code.
+	// Reason Why it is `unreachable` or `failed`: the most telling reason of all lanes, or the outcome of the last attempt.
 	Reason     *string    `json:"reason"`
 	RepliedAt  *time.Time `json:"replied_at"`
 	ReturnedAt *time.Time `json:"returned_at"`

@@ -39,3 +39,11 @@ func TestFieldForgetsWhatItHeld(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(`null`), &f))
 	require.Equal(t, patch.Field[string]{Set: true, Null: true}, f)
 }
+
+func TestOverKeepsReplacesAndRemoves(t *testing.T) {
+	t.Parallel()
+	before := "before"
+	require.Equal(t, &before, patch.Field[string]{}.Over(&before))
+	require.Nil(t, patch.Field[string]{Set: true, Null: true}.Over(&before))
+	require.Equal(t, "after", *patch.Field[string]{Set: true, Value: "after"}.Over(&before))
+}
