@@ -81,11 +81,11 @@ func openImporter(ctx context.Context, cmd *cobra.Command, c Config) (*importer,
 func importFile(cmd *cobra.Command, c Config, name string, o contact.ImportOptions) (err error) {
 	var in io.Reader = cmd.InOrStdin()
 	if name != "-" {
-		f, err := os.Open(name) //nolint:gosec // reading the named file is what this is for
+		f, err := os.Open(name)
 		if err != nil {
 			return fmt.Errorf("open the file: %w", err)
 		}
-		defer f.Close() //nolint:errcheck // only read
+		defer f.Close()
 		in = f
 	}
 	i, err := openImporter(cmd.Context(), cmd, c)

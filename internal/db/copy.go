@@ -46,7 +46,7 @@ func (t *Tx) insert(table string, columns []string, rows [][]any, per int) error
 	if err != nil {
 		return fmt.Errorf("insert into %s: %w", table, err)
 	}
-	defer stmt.Close() //nolint:errcheck // nothing to be done about it
+	defer stmt.Close()
 	args := make([]any, 0, per*len(columns))
 	for i := 0; i < len(rows); i += per {
 		args = args[:0]

@@ -1,5 +1,11 @@
 package db
 
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
 // ForUpdate returns the clause that locks the selected rows until the end of
 // the transaction. SQLite has one writer, so there is nothing to lock.
 func (t *Tx) ForUpdate() string {
@@ -24,4 +30,16 @@ func (t *Tx) TimeType() string {
 		return "timestamptz"
 	}
 	return "text"
+}
+
+// Analyze tells the planner what tables look like after many rows were written
+// at once: until then it guesses from nothing. SQLite keeps its plans by rule.
+func (d *DB) Analyze(ctx context.Context, tables ...string) error {
+	if d.pool == nil {
+		return nil
+	}
+	if err := d.write.WithContext(ctx).Exec("ANALYZE " + strings.Join(tables, ", ")).Error; err != nil {
+		return fmt.Errorf("analyze: %w", err)
+	}
+	return nil
 }

@@ -73,7 +73,7 @@ func (d *DB) transactPostgres(ctx context.Context, fn func(*Tx) error) error {
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	defer conn.Close() //nolint:errcheck // only gives the connection back to the pool
+	defer conn.Close()
 	var tx pgx.Tx
 	err = conn.Raw(func(raw any) (err error) {
 		tx, err = raw.(*stdlib.Conn).Conn().Begin(ctx)

@@ -30,7 +30,7 @@ func (s *Store) Claim(tx *db.Tx, b Batch, job int64) ([]Claimed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("claim a batch: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err tells
+	defer rows.Close()
 	var out []Claimed
 	for rows.Next() {
 		var c Claimed
@@ -189,7 +189,7 @@ func (s *Store) settleRows(tx *db.Tx, settlements []Settlement, now time.Time) (
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err tells
+	defer rows.Close()
 	moved := make(map[int64]bool, n)
 	for rows.Next() {
 		var id int64

@@ -38,6 +38,11 @@ func (e *Engine) PlanNow(ctx context.Context, id uuid.UUID) error {
 	if err != nil {
 		return err
 	}
+	if c.PlannedTo == nil { // the contacts may have been imported a moment ago
+		if err := e.db.Analyze(ctx, "contacts", "messenger_addresses", "tokens", "suppressions", "deliveries"); err != nil {
+			return err
+		}
+	}
 	for end := e.Now().Add(workFor); c.State == campaign.Running && c.PlannedAt == nil; {
 		done, err := e.planPage(ctx, &c, def)
 		if errors.Is(err, errOvertaken) {
@@ -48,7 +53,7 @@ func (e *Engine) PlanNow(ctx context.Context, id uuid.UUID) error {
 		}
 		if done {
 			e.Log.InfoContext(ctx, "campaign planned", "campaign_id", c.ID)
-			return e.finish(ctx, c.ID)
+			return errors.Join(e.db.Analyze(ctx, "deliveries"), e.finish(ctx, c.ID))
 		}
 		if e.Now().After(end) {
 			return queue.Later(0)

@@ -96,7 +96,7 @@ func (s scope) peopleOf(q *gorm.DB, ids []uuid.UUID, values any) (map[uuid.UUID]
 }
 
 func (s scope) scan(rows *sql.Rows, full bool, size int) ([]person, error) {
-	defer rows.Close() //nolint:errcheck // rows.Err tells
+	defer rows.Close()
 	out := make([]person, 0, min(size, 10_000))
 	for rows.Next() {
 		var p person

@@ -210,22 +210,24 @@ func (r reporter) HandlePanic(ctx context.Context, j *rivertype.JobRow, panicVal
 }
 
 // quiet passes River's warnings and errors on and drops its chatter, and what
-// was cut off because the program stops.
+// it says about being stopped.
 type quiet struct{ slog.Handler }
 
-// Handle writes a line, unless it is about a context that was cancelled.
+func (h quiet) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && h.Handler.Enabled(ctx, l)
+}
+
 func (h quiet) Handle(ctx context.Context, r slog.Record) error {
-	cut := false
+	stopping := false
 	r.Attrs(func(a slog.Attr) bool {
-		cut = cut || strings.HasSuffix(a.Value.String(), context.Canceled.Error())
-		return !cut
+		stopping = stopping || strings.Contains(a.Value.String(), context.Canceled.Error())
+		return !stopping
 	})
-	if cut {
+	if stopping {
 		return nil
 	}
 	return h.Handler.Handle(ctx, r)
 }
 
-func (h quiet) Enabled(ctx context.Context, l slog.Level) bool {
-	return l >= slog.LevelWarn && h.Handler.Enabled(ctx, l)
-}
+func (h quiet) WithAttrs(attrs []slog.Attr) slog.Handler { return quiet{h.Handler.WithAttrs(attrs)} }
+func (h quiet) WithGroup(name string) slog.Handler       { return quiet{h.Handler.WithGroup(name)} }

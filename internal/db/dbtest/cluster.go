@@ -171,6 +171,6 @@ func freePort() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer l.Close() //nolint:errcheck // was only opened to learn the port
+	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port, nil
 }

@@ -99,7 +99,7 @@ var sqliteTemplate = sync.OnceValues(func() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+	defer os.RemoveAll(dir)
 	d, err := db.Open(context.Background(), db.Options{Dir: dir})
 	if err != nil {
 		return nil, err
@@ -122,7 +122,7 @@ func postgresTemplate(ctx context.Context, server string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer conn.Close(ctx) //nolint:errcheck // ends with the test at the latest
+	defer conn.Close(ctx)
 	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock(7246351)"); err != nil {
 		return "", err
 	}
@@ -164,7 +164,7 @@ func execOn(ctx context.Context, server, sql string) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(ctx) //nolint:errcheck // one statement was all
+	defer conn.Close(ctx)
 	_, err = conn.Exec(ctx, sql)
 	return err
 }
