@@ -19,9 +19,9 @@ func (s *service) newPage() gen.Page {
 		`{"facebook_page_id":"`+graphID+`","name":"Northern Courses","username":"northerncourses","access_token":"EAAB-s3cr3t"}`)
 }
 
-func (s *service) newTopic(slug string) gen.Topic {
+func (s *service) newTopic(slug string) {
 	s.t.Helper()
-	return ask[gen.Topic](s, 201, "POST", "/v1/topics", `{"slug":"`+slug+`","title":"About `+slug+`"}`)
+	ask[gen.Topic](s, 201, "POST", "/v1/topics", `{"slug":"`+slug+`","title":"About `+slug+`"}`)
 }
 
 // newContact makes a contact from the fields of a JSON object.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -85,7 +86,7 @@ func (p parser) object(at []string) (any, error) {
 			return nil, err
 		}
 		name, _ := t.(string)
-		here := append(at[:len(at):len(at)], name)
+		here := slices.Concat(at, []string{name})
 		if err := checkNUL(t, at); err != nil {
 			return nil, err
 		}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"maps"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -96,7 +97,7 @@ func TestARefusedCallLeavesItsKeyFree(t *testing.T) {
 		town := s.newTown()
 		before := s.rows()
 		for _, r := range refusals(town) {
-			if r.call.Method == "POST" {
+			if r.call.Method == http.MethodPost {
 				r.call.Headers = maps.Clone(r.call.Headers)
 				if r.call.Headers == nil {
 					r.call.Headers = map[string]string{}
