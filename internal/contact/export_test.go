@@ -61,3 +61,12 @@ func ReadCSV(body []byte, comma byte, width int) (records [][]string, lines int)
 		}
 	}
 }
+
+// Meaning is what the columns of a CSV file are taken for.
+func (s *Store) Meaning(header []string, o ImportOptions) (targets []string, problem string) {
+	c, problem := s.compile(header, o)
+	for _, col := range c.list {
+		targets = append(targets, col.target)
+	}
+	return targets, problem
+}

@@ -115,6 +115,50 @@ func TestImportNDJSONRefusesOnlyBadLines(t *testing.T) {
 	})
 }
 
+func TestImportNDJSONCarriesMessengerIDsAndTokens(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d)
+		two := b.newPage("1002")
+		b.exec("INSERT INTO topics (slug, title, created_at, updated_at) VALUES ('courses', 'Courses', ?, ?)", noon, noon)
+		full := fmt.Sprintf(`{"messenger":[{"page_id":"%s","psid":"p1"},{"psid":"q1"}],"tokens":[
+			{"page_id":"%s","topic":"courses","token":"t1","granted_at":"2026-03-02T09:00:00+01:00"},{"token":"t\u0032"}]}`, b.page, b.page)
+		imp := b.imports(strings.ReplaceAll(full, "\n", " ")+"\n"+
+			`{"psid":"p1"}`+"\n"+
+			`{"messenger":{"psid":"p1"},"tokens":[7],"external_id":"x","consents":{"sms":{"status":"subscribed","at":null},"email":null}}`+"\n"+
+			`{"messenger":[{"page_id":"nonsense","psid":"p1"}],"tokens":[{"token":"t","granted_at":"yesterday","topic":"none"}]}`+"\n"+
+			`{"external_id":"y","consents":{"sms":{"status":"subscribed","at":null},"email":null},"messenger":null}`+"\n"+
+			"7\nnull\n\"x\"\n",
+			contact.ImportOptions{Format: contact.NDJSON, PageID: two})
+		require.Equal(t, []string{"2  not_identified", "2 /psid unknown_field", "3 /messenger bad_type", "3 /tokens/0 bad_type", "3 /tokens/0/token required",
+			"4 /messenger/0/page_id bad_id", "4 /tokens/0/granted_at bad_time", "6  bad_type", "7  bad_type", "8  bad_type"}, b.refused(imp))
+		require.EqualValues(t, 2, imp.Created)
+		who := b.findOrMake("p1")["p1"]
+		require.Equal(t, map[string]uuid.UUID{"p1": b.page, "q1": two}, b.psids(who))
+		require.Equal(t, []contact.Grant{
+			{ContactID: who, PageID: b.page, Topic: "courses", Value: "t1", GrantedAt: time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)},
+			{ContactID: who, PageID: two, Topic: "unsorted", Value: "t2", GrantedAt: noon},
+		}, b.grants)
+	})
+}
+
+func TestALineOfManyMegabytesCostsOnlyItself(t *testing.T) {
+	t.Parallel()
+	for _, format := range []contact.Format{contact.NDJSON, contact.CSV} {
+		t.Run(string(format), func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, dbtest.SQLite(t))
+			lines := []string{`{"external_id":"a"}`, strings.Repeat("x", 5<<20), `{"external_id":"b"}`, strings.Repeat("y", 3<<20)}
+			if format == contact.CSV {
+				lines = append([]string{"external_id"}, "a", lines[1], "b", lines[3])
+			}
+			imp := b.imports(strings.Join(lines, "\n"), contact.ImportOptions{Format: format})
+			require.Equal(t, "finished: 4 lines, 2 created, 0 updated, 2 refused", counts(imp))
+			require.Contains(t, b.refused(imp)[1], "too_long")
+		})
+	}
+}
+
 func TestImportTwiceChangesNothing(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {

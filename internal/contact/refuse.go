@@ -51,7 +51,7 @@ func (b *batch) refuseMessenger(it *item, p *person) (out []fault.Field) {
 	}
 	for i, m := range it.Messenger {
 		h := b.at(m)
-		if h != nil && h == p {
+		if h != nil && h == p || slices.Contains(it.Messenger[:i], m) {
 			continue
 		}
 		at := fmt.Sprintf("/messenger/%d/psid", i)
