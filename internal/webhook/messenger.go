@@ -19,6 +19,22 @@ type pageEvents struct {
 	events []channel.Event
 }
 
+// messenger applies events in one transaction.
+func (i *Inbox) messenger(ctx context.Context, events []channel.Event) error {
+	pages, err := i.byPage(ctx, events)
+	if err != nil {
+		return err
+	}
+	return i.DB.Transact(ctx, func(tx *db.Tx) error {
+		for _, p := range pages {
+			if err := i.page(ctx, tx, p.page, p.events); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // byPage sorts Messenger events by Page. Pages that are not ours are passed
 // over: a removed Page may go on sending for a while.
 func (i *Inbox) byPage(ctx context.Context, events []channel.Event) ([]pageEvents, error) {
@@ -104,35 +120,49 @@ func (i *Inbox) returns(ctx context.Context, tx *db.Tx, page uuid.UUID, events [
 		if ev.Ref == "" || !fromPerson(ev) {
 			continue
 		}
-		id, ok := i.Links.Parse(ev.Ref)
-		if !ok {
-			continue // somebody else's ref, or a made-up one
-		}
-		home, err := i.Ledger.HomeIn(tx, id)
-		if err != nil || home.PageID != page {
-			if err != nil {
-				return err
-			}
-			continue
-		}
-		bound, err := i.Contacts.Bind(ctx, tx, home.ContactID, page, ev.PSID, ev.At)
+		id, err := i.bind(ctx, tx, page, ev)
 		if err != nil {
 			return err
 		}
-		if bound.Outcome == contact.Conflict {
-			i.Log.WarnContext(ctx, "a personal link was used by somebody else", "delivery_id", id, "contact_id", bound.ContactID)
-			continue
+		if id != 0 {
+			seen = append(seen, delivery.Seen{Delivery: id, At: ev.At})
 		}
-		seen = append(seen, delivery.Seen{Delivery: id, At: ev.At})
 	}
 	return i.Ledger.Returned(tx, seen)
 }
 
-// grants stores the tokens of opt-ins.
+// bind returns the delivery whose link brought its contact back. It is 0 for
+// somebody else's ref, a made-up one, one of another Page, and one that somebody
+// else has used.
+func (i *Inbox) bind(ctx context.Context, tx *db.Tx, page uuid.UUID, ev channel.Event) (int64, error) {
+	id, genuine := i.Links.Parse(ev.Ref)
+	if !genuine {
+		return 0, nil
+	}
+	home, err := i.Ledger.HomeIn(tx, id)
+	if err != nil || home.PageID != page {
+		return 0, err
+	}
+	bound, err := i.Contacts.Bind(ctx, tx, home.ContactID, page, ev.PSID, ev.At)
+	if err != nil {
+		return 0, err
+	}
+	if bound.Outcome == contact.Conflict {
+		i.Log.WarnContext(ctx, "a personal link was used by somebody else", "delivery_id", id, "contact_id", bound.ContactID)
+		return 0, nil
+	}
+	return id, nil
+}
+
+// oneTimeOptIn is Meta's type of the opt-ins that grant one message. Those to
+// recurring messages carry a token too, even when they end them.
+const oneTimeOptIn = "one_time_notif_req"
+
+// grants stores the one-time tokens of opt-ins.
 func (i *Inbox) grants(ctx context.Context, tx *db.Tx, page uuid.UUID, people map[string]uuid.UUID, events []channel.Event) error {
 	var out []token.Grant
 	for _, ev := range events {
-		if ev.Kind != channel.EventOptIn || ev.Token == "" {
+		if ev.OptInType != oneTimeOptIn || ev.Token == "" {
 			continue
 		}
 		topic, request, err := i.Tokens.TopicOf(ctx, tx, ev.Payload)
@@ -157,7 +187,7 @@ func watermarks(events []channel.Event) []delivery.Watermark {
 		}
 		read := ev.Kind == channel.EventRead
 		for _, mid := range ev.ProviderIDs {
-			out = append(out, delivery.Watermark{PSID: ev.PSID, MID: mid, At: whenOf(ev), Read: read})
+			out = append(out, delivery.Watermark{PSID: ev.PSID, MID: mid, At: ev.At, Read: read})
 		}
 		if !ev.Watermark.IsZero() {
 			out = append(out, delivery.Watermark{PSID: ev.PSID, At: ev.Watermark, Read: read})
@@ -166,19 +196,15 @@ func watermarks(events []channel.Event) []delivery.Watermark {
 	return out
 }
 
-func whenOf(ev channel.Event) time.Time {
-	if ev.At.IsZero() {
-		return ev.Watermark
-	}
-	return ev.At
-}
-
+// replies are what people said, tapped and felt. Get Started behind a personal
+// link is how they came, not what they replied.
 func replies(people map[string]uuid.UUID, events []channel.Event) []delivery.Reply {
 	var out []delivery.Reply
 	for _, ev := range events {
 		switch ev.Kind {
 		case channel.EventMessage, channel.EventPostback, channel.EventReaction:
-			if id, ok := people[ev.PSID]; ok {
+			id, known := people[ev.PSID]
+			if known && (ev.Kind != channel.EventPostback || ev.Ref == "") {
 				out = append(out, delivery.Reply{Contact: id, At: ev.At})
 			}
 		}
