@@ -48,7 +48,6 @@ type Delivery struct {
 	State       State
 	Attempt     int   // tries so far
 	JobID       int64 // the job that claimed it
-	TokenID     *uuid.UUID
 	ProviderID  string
 	Code        string // the provider's last code
 	Reason      string // why unreachable or failed

@@ -198,7 +198,7 @@ type Open struct {
 // channel and are sending, unknown, accepted or delivered.
 func (s *Store) Opens(tx *db.Tx, kind channel.Kind, ids []int64) ([]Open, error) {
 	var out []Open
-	err := tx.Raw(`SELECT id AS delivery, attempt AS n, lane, token_id, sent_at AS started, campaign_id, contact_id, state, route_from
+	err := tx.Raw(`SELECT id AS delivery, attempt AS n, lane, sent_at AS started, campaign_id, contact_id, state, route_from
 		FROM deliveries WHERE id IN ? AND state IN ('sending', 'unknown', 'accepted', 'delivered') AND `+onChannel+` = ? ORDER BY id`+tx.ForUpdate(),
 		ids, kind).Scan(&out).Error
 	if err != nil {

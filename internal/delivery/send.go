@@ -46,8 +46,9 @@ func (s *Store) Claim(tx *db.Tx, b Batch, job int64) ([]Claimed, error) {
 // flight when its node died: whether the provider took them is not known.
 func (s *Store) Abandoned(tx *db.Tx, b Batch, job int64) ([]Try, error) {
 	var out []Try
-	err := tx.Raw(`SELECT id AS delivery, attempt AS n, lane, token_id, sent_at AS started FROM deliveries
-		WHERE id BETWEEN ? AND ? AND campaign_id = ? AND lane = ? AND state = 'sending' AND job_id = ?`,
+	err := tx.Raw(`SELECT d.id AS delivery, d.attempt AS n, d.lane, t.id AS token_id, d.sent_at AS started
+		FROM deliveries d LEFT JOIN tokens t ON t.delivery_id = d.id AND t.status = 'reserved'
+		WHERE d.id BETWEEN ? AND ? AND d.campaign_id = ? AND d.lane = ? AND d.state = 'sending' AND d.job_id = ?`,
 		b.FirstID, b.LastID, b.CampaignID, b.Lane, job).Scan(&out).Error
 	if err != nil {
 		return nil, fmt.Errorf("look for abandoned deliveries: %w", err)
@@ -93,25 +94,12 @@ func (s *Store) MoveTo(tx *db.Tx, moves []Move) error {
 	return nil
 }
 
-// HoldToken notes which token each delivery has reserved.
-func (s *Store) HoldToken(tx *db.Tx, deliveries []int64, tokens []uuid.UUID) error {
-	if len(deliveries) == 0 {
-		return nil
-	}
-	err := tx.Exec(`UPDATE deliveries SET token_id = v.token FROM ? WHERE deliveries.id = v.id`,
-		tx.Values("v", db.Int64s("id", deliveries), db.UUIDs("token", tokens))).Error
-	if err != nil {
-		return fmt.Errorf("note tokens: %w", err)
-	}
-	return nil
-}
-
 // Try names one try of a delivery.
 type Try struct {
 	Delivery int64
 	N        int
 	Lane     channel.Lane
-	TokenID  *uuid.UUID
+	TokenID  *uuid.UUID // that it holds
 	Started  time.Time
 }
 
@@ -209,7 +197,6 @@ const settleSQL = `UPDATE deliveries SET
 	attempt = CASE WHEN v.state = 'pending' AND v.lane = deliveries.lane THEN deliveries.attempt - 1 ELSE deliveries.attempt END,
 	lane = CASE WHEN v.state = 'pending' THEN v.lane ELSE deliveries.lane END,
 	route_from = CASE WHEN v.state = 'pending' THEN v.route_from ELSE deliveries.route_from END,
-	token_id = CASE WHEN v.state = 'pending' THEN NULL ELSE deliveries.token_id END,
 	provider_id = CASE WHEN v.state = 'pending' THEN '' WHEN v.provider_id <> '' THEN v.provider_id ELSE deliveries.provider_id END,
 	code = v.code, reason = v.reason, not_before = v.not_before,
 	accepted_at = CASE WHEN v.state = 'pending' THEN NULL ELSE COALESCE(deliveries.accepted_at, v.accepted_at) END,

@@ -178,8 +178,6 @@ func (r *run) reserve(ctx context.Context, tx *db.Tx) ([]delivery.Move, error) {
 	}
 	var held []going
 	var lost []delivery.Move
-	var ids []int64
-	var tokens []uuid.UUID
 	for _, g := range r.going {
 		value, ok := values[g.ID]
 		if !ok {
@@ -187,10 +185,10 @@ func (r *run) reserve(ctx context.Context, tx *db.Tx) ([]delivery.Move, error) {
 			continue
 		}
 		g.token = value
-		held, ids, tokens = append(held, g), append(ids, g.ID), append(tokens, g.person.tokenID.UUID)
+		held = append(held, g)
 	}
 	r.going = held
-	return lost, r.engine.Ledger.HoldToken(tx, ids, tokens)
+	return lost, nil
 }
 
 func (r *run) move(ctx context.Context, tx *db.Tx, moves []delivery.Move) error {

@@ -148,7 +148,6 @@ CREATE TABLE deliveries (
     state        TEXT NOT NULL,
     attempt      SMALLINT NOT NULL DEFAULT 0, -- tries so far
     job_id       BIGINT NOT NULL DEFAULT 0, -- the job that claimed it
-    token_id     uuid,
     provider_id  TEXT NOT NULL DEFAULT '',
     code         TEXT NOT NULL DEFAULT '',
     reason       TEXT NOT NULL DEFAULT '', -- why unreachable or failed
