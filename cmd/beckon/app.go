@@ -174,7 +174,7 @@ func (a *app) handler() (http.Handler, error) {
 func (a *app) run(ctx context.Context, l net.Listener) error {
 	h, err := a.handler()
 	if err != nil {
-		return err
+		return errors.Join(err, l.Close())
 	}
 	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
@@ -188,13 +188,22 @@ func (a *app) run(ctx context.Context, l net.Listener) error {
 	})
 	g.Go(func() error {
 		<-ctx.Done()
-		soft, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.config.StopWithin)
-		defer cancel()
-		return srv.Shutdown(soft)
+		return a.stop(ctx, srv)
 	})
 	g.Go(func() error { return a.queue.Run(ctx, a.config.StopWithin) })
 	g.Go(func() error { return a.clicks.Run(ctx) })
-	return g.Wait()
+	return errors.Join(g.Wait(), a.clicks.Flush(context.WithoutCancel(ctx))) // the last requests may have been clicks
+}
+
+// stop lets requests end, and breaks off those that take too long.
+func (a *app) stop(ctx context.Context, srv *http.Server) error {
+	soft, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.config.StopWithin)
+	defer cancel()
+	err := srv.Shutdown(soft)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return errors.Join(fmt.Errorf("requests were broken off that did not end within %s", a.config.StopWithin), srv.Close())
+	}
+	return err
 }
 
 // close ends the database connections.

@@ -19,10 +19,14 @@ type channels struct {
 	meta      *messenger.Receiver // nil when absent
 }
 
+func newChannels() channels {
+	return channels{senders: map[channel.Kind]channel.Sender{}, receivers: map[channel.Kind]channel.Receiver{}}
+}
+
 // openChannels is the one place where a channel is named: a new one is a line
 // here and its own folder.
 func openChannels(c Config) (channels, error) {
-	out := channels{senders: map[channel.Kind]channel.Sender{}, receivers: map[channel.Kind]channel.Receiver{}}
+	out := newChannels()
 	for _, open := range []func(Config, *channels) error{openMessenger, openSMS, openEmail} {
 		if err := open(c, &out); err != nil {
 			return out, err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caarlos0/env/v11"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"beckon/internal/seal"
 )
@@ -69,9 +70,13 @@ type Mail struct {
 func readConfig(getenv func() []string) (Config, error) {
 	var c Config
 	err := env.ParseWithOptions(&c, env.Options{Environment: env.ToMap(getenv())})
-	problems := parseProblems(err)
+	problems, unread := parseProblems(err)
 	for _, check := range []func(*Config) []string{checkServer, checkMeta, checkTwilio, checkMail} {
-		problems = append(problems, check(&c)...)
+		for _, p := range check(&c) {
+			if name, _, _ := strings.Cut(p, " "); !unread[name] {
+				problems = append(problems, p)
+			}
+		}
 	}
 	if len(problems) == 0 {
 		return c, nil
@@ -86,19 +91,32 @@ func (e configError) Error() string {
 	return "the settings have mistakes:\n  - " + strings.Join(e, "\n  - ")
 }
 
-func parseProblems(err error) []string {
+// parseProblems words what could not be read, and names the variables.
+func parseProblems(err error) (problems []string, unread map[string]bool) {
+	unread = map[string]bool{}
 	var all env.AggregateError
 	if !errors.As(err, &all) {
-		return nil
+		return nil, unread
 	}
-	var out []string
 	for _, e := range all.Errors {
 		var p env.ParseError
 		if errors.As(e, &p) {
-			out = append(out, fmt.Sprintf("%s cannot be read as %s", variableOf(p.Name), p.Type))
+			name := variableOf(p.Name)
+			unread[name] = true
+			problems = append(problems, name+" must be "+wanted(p.Type))
 		}
 	}
-	return out
+	return problems, unread
+}
+
+func wanted(t reflect.Type) string {
+	switch t {
+	case reflect.TypeFor[slog.Level]():
+		return "debug, info, warn or error"
+	case reflect.TypeFor[time.Duration]():
+		return "a duration, for example 30s"
+	}
+	return "a whole number"
 }
 
 // variableOf finds the environment variable behind a field of Config.
@@ -110,14 +128,39 @@ func variableOf(field string) string {
 }
 
 func checkServer(c *Config) []string {
-	var out []string
 	if c.PublicURL == "" {
 		c.PublicURL = "http://" + c.Addr
 	}
-	out = append(out, checkURL("BECKON_PUBLIC_URL", &c.PublicURL)...)
-	if c.DatabaseURL != "" && !strings.HasPrefix(c.DatabaseURL, "postgres://") && !strings.HasPrefix(c.DatabaseURL, "postgresql://") {
-		out = append(out, "BECKON_DATABASE_URL must start with postgres://")
+	out := append(checkURL("BECKON_PUBLIC_URL", &c.PublicURL), checkKeys(c)...)
+	if _, err := pgxpool.ParseConfig(c.DatabaseURL); err != nil || (c.DatabaseURL != "" && !isPostgres(c.DatabaseURL)) {
+		out = append(out, "BECKON_DATABASE_URL must be a URL that starts with postgres://") // the error may quote the password
 	}
+	if c.LogFormat != "text" && c.LogFormat != "json" {
+		out = append(out, "BECKON_LOG_FORMAT must be text or json")
+	}
+	if c.Region != "" && !regexp.MustCompile(`^[A-Z]{2}$`).MatchString(c.Region) {
+		out = append(out, "BECKON_DEFAULT_REGION must be a country code of two capital letters, for example GB")
+	}
+	if c.AskAgain < 0 {
+		out = append(out, "BECKON_ASK_AGAIN_AFTER must not be negative")
+	}
+	if c.StopWithin <= 0 {
+		out = append(out, "BECKON_STOP_WITHIN must be above zero")
+	}
+	if c.MaxImport <= 0 {
+		out = append(out, "BECKON_MAX_IMPORT_BYTES must be above zero")
+	}
+	if c.Parallel < 1 || c.Parallel > 64 {
+		out = append(out, "BECKON_PARALLEL must be between 1 and 64")
+	}
+	return out
+}
+
+func isPostgres(address string) bool {
+	return strings.HasPrefix(address, "postgres://") || strings.HasPrefix(address, "postgresql://")
+}
+
+func checkKeys(c *Config) (out []string) {
 	if c.DatabaseURL != "" && c.SecretKey == "" {
 		out = append(out, "BECKON_SECRET_KEY must be set when BECKON_DATABASE_URL is: every node needs the same one (make one with: openssl rand -base64 32)")
 	}
@@ -126,15 +169,6 @@ func checkServer(c *Config) []string {
 	}
 	if c.BootstrapKey != "" && (!strings.HasPrefix(c.BootstrapKey, "bk_") || len(c.BootstrapKey) < 35) {
 		out = append(out, "BECKON_BOOTSTRAP_KEY must start with bk_ and have at least 32 characters after it")
-	}
-	if c.LogFormat != "text" && c.LogFormat != "json" {
-		out = append(out, "BECKON_LOG_FORMAT must be text or json")
-	}
-	if c.Region != "" && !regexp.MustCompile(`^[A-Z]{2}$`).MatchString(c.Region) {
-		out = append(out, "BECKON_DEFAULT_REGION must be a country code of two capital letters, for example GB")
-	}
-	if c.Parallel < 1 || c.Parallel > 64 {
-		out = append(out, "BECKON_PARALLEL must be between 1 and 64")
 	}
 	return out
 }
@@ -147,7 +181,7 @@ func checkMeta(c *Config) []string {
 	if (c.Meta.AppSecret == "") != (c.Meta.VerifyToken == "") {
 		out = append(out, "META_APP_SECRET and META_VERIFY_TOKEN must be set together")
 	}
-	return out
+	return orTry(c, out, openMessenger)
 }
 
 func checkTwilio(c *Config) []string {
@@ -158,7 +192,7 @@ func checkTwilio(c *Config) []string {
 	if t.AccountSID != "" && t.MessagingService == "" && t.From == "" {
 		out = append(out, "TWILIO_MESSAGING_SERVICE_SID or TWILIO_FROM must be set for SMS")
 	}
-	return out
+	return orTry(c, out, openSMS)
 }
 
 func checkMail(c *Config) []string {
@@ -169,7 +203,17 @@ func checkMail(c *Config) []string {
 	if _, err := mail.ParseAddress(m.From); err != nil {
 		out = append(out, "EMAIL_FROM must be an e-mail address, alone or as Name <address>")
 	}
-	return out
+	return orTry(c, out, openEmail)
+}
+
+// orTry lets a channel itself look at its settings, where nothing is wrong with
+// them so far.
+func orTry(c *Config, problems []string, open func(Config, *channels) error) []string {
+	none := newChannels()
+	if err := open(*c, &none); err != nil && len(problems) == 0 {
+		return []string{err.Error()}
+	}
+	return problems
 }
 
 func checkURL(name string, at *string) []string {

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"reflect"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func environment(settings ...string) func() []string { return func() []string { return settings } }
+
+// told runs the program and returns its exit code and what it says.
+func told(t *testing.T, environ func() []string, args ...string) (code int, out, errOut string) {
+	t.Helper()
+	var o, e bytes.Buffer
+	code = run(t.Context(), args, environ, &o, &e)
+	return code, o.String(), e.String()
+}
+
+func TestDefaultsNeedNothingSet(t *testing.T) {
+	t.Parallel()
+	c, err := readConfig(environment("HOME=/root"))
+	require.NoError(t, err)
+	require.Equal(t, Config{
+		Addr: "127.0.0.1:8080", PublicURL: "http://127.0.0.1:8080", DataDir: "./data", LogLevel: slog.LevelInfo, LogFormat: "text",
+		AskAgain: 7 * 24 * time.Hour, StopWithin: 30 * time.Second, MaxImport: 1 << 30, Parallel: 4,
+		Meta: Meta{GraphURL: "https://graph.facebook.com", GraphVersion: "v25.0"}, Twilio: Twilio{URL: "https://api.twilio.com"}, Mail: Mail{URL: "https://api.sendgrid.com"},
+	}, c)
+	chans, err := openChannels(c)
+	require.NoError(t, err)
+	require.Empty(t, chans.names())
+	require.Nil(t, chans.asker())
+	require.Nil(t, chans.verify())
+}
+
+func TestURLsAreTakenWithoutTheirLastSlash(t *testing.T) {
+	t.Parallel()
+	c, err := readConfig(environment("BECKON_PUBLIC_URL=https://go.example.com/", "META_GRAPH_URL=http://localhost:1/graph/"))
+	require.NoError(t, err)
+	require.Equal(t, []string{"https://go.example.com", "http://localhost:1/graph"}, []string{c.PublicURL, c.Meta.GraphURL})
+}
+
+// mistakes are settings, and the beginning of what is said about each.
+func mistakes() map[string]string {
+	return map[string]string{
+		"BECKON_PUBLIC_URL=ftp://hushhush.example.com":            "BECKON_PUBLIC_URL must be an http or https URL without query",
+		"BECKON_DATABASE_URL=mysql://beckon:hushhush@localhost/x": "BECKON_DATABASE_URL must be a URL that starts with postgres://",
+		"BECKON_SECRET_KEY=hushhush":                              "BECKON_SECRET_KEY must have at least 32 characters",
+		"BECKON_BOOTSTRAP_KEY=hushhush":                           "BECKON_BOOTSTRAP_KEY must start with bk_",
+		"BECKON_LOG_LEVEL=hushhush":                               "BECKON_LOG_LEVEL must be debug, info, warn or error",
+		"BECKON_LOG_FORMAT=hushhush":                              "BECKON_LOG_FORMAT must be text or json",
+		"BECKON_DEFAULT_REGION=hushhush":                          "BECKON_DEFAULT_REGION must be a country code",
+		"BECKON_ASK_AGAIN_AFTER=-1h":                              "BECKON_ASK_AGAIN_AFTER must not be negative",
+		"BECKON_STOP_WITHIN=hushhush":                             "BECKON_STOP_WITHIN must be a duration, for example 30s",
+		"BECKON_MAX_IMPORT_BYTES=hushhush":                        "BECKON_MAX_IMPORT_BYTES must be a whole number",
+		"BECKON_PARALLEL=65":                                      "BECKON_PARALLEL must be between 1 and 64",
+		"META_GRAPH_URL=https://user:hushhush@example.com":        "META_GRAPH_URL must be an http or https URL without query",
+		"META_GRAPH_VERSION=25":                                   "META_GRAPH_VERSION must look like v25.0",
+		"META_APP_SECRET=hushhush":                                "META_APP_SECRET and META_VERIFY_TOKEN must be set together",
+		"TWILIO_ACCOUNT_SID=hushhush":                             "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN must be set together",
+		"SENDGRID_API_KEY=hushhush":                               "EMAIL_FROM must be an e-mail address",
+	}
+}
+
+func TestAllMistakesAreToldAtOnceAndNoValueIsQuoted(t *testing.T) {
+	t.Parallel()
+	all := []string{"TWILIO_API_URL=hushhush", "SENDGRID_API_URL=https://example.com/?key=hushhush"}
+	for setting := range mistakes() {
+		all = append(all, setting)
+	}
+	for _, args := range [][]string{{"serve"}, {"migrate", "up"}, {"migrate", "status"}, {"import", "people.csv"}, {"keys", "create", "--name", "crm", "--scope", "admin"}} {
+		code, out, errOut := told(t, environment(all...), args...)
+		require.Equal(t, exitWrong, code, args)
+		require.Empty(t, out)
+		for _, problem := range mistakes() {
+			require.Contains(t, errOut, "\n  - "+problem)
+		}
+		require.Contains(t, errOut, "\n  - TWILIO_MESSAGING_SERVICE_SID or TWILIO_FROM must be set for SMS")
+		require.NotContains(t, errOut, "hushhush")
+	}
+}
+
+func TestEachMistakeIsToldOnce(t *testing.T) {
+	t.Parallel()
+	for setting, problem := range mistakes() {
+		_, err := readConfig(environment("BECKON_SECRET_KEY="+testSecret, setting, "TWILIO_FROM=+15005550006"))
+		var list configError
+		require.ErrorAs(t, err, &list, setting)
+		of := regexp.MustCompile(`^\w+`).FindString(problem)
+		told := 0
+		for _, p := range list {
+			if regexp.MustCompile(`\b` + of + `\b`).MatchString(p) {
+				told++
+			}
+		}
+		require.Equal(t, 1, told, "%s: %v", setting, list)
+	}
+}
+
+func TestChannelsLookAtTheirSettingsBeforeTheStart(t *testing.T) {
+	t.Parallel()
+	for problem, settings := range map[string][]string{
+		"twilio_credentials":     {"TWILIO_ACCOUNT_SID=AC1", "TWILIO_AUTH_TOKEN=with space", "TWILIO_FROM=+15005550006"},
+		"sendgrid_key":           {"SENDGRID_API_KEY=with space", "EMAIL_FROM=a@example.com"},
+		"sendgrid_webhook_key":   {"SENDGRID_API_KEY=SG.1", "EMAIL_FROM=a@example.com", "SENDGRID_WEBHOOK_KEY=with space"},
+		"BECKON_STOP_WITHIN":     {"BECKON_STOP_WITHIN=0s"},
+		"BECKON_SECRET_KEY must": {"BECKON_DATABASE_URL=postgres://localhost/x"},
+		"BECKON_DATABASE_URL":    {"BECKON_DATABASE_URL=postgres://a:with space@localhost:port/x", "BECKON_SECRET_KEY=" + testSecret},
+	} {
+		code, _, errOut := told(t, environment(settings...), "serve")
+		require.Equal(t, exitWrong, code, problem)
+		require.Contains(t, errOut, problem)
+		require.NotContains(t, errOut, "with space")
+	}
+}
+
+// Every setting stands in docs/settings.md with its default, and no other.
+func TestSettingsAreDocumented(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/settings.md")
+	require.NoError(t, err)
+	documented := map[string]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\|(?: `([^`]*)`)? \\| .+ \\|$").FindAllStringSubmatch(string(text), -1) {
+		require.NotContains(t, documented, row[1])
+		documented[row[1]] = row[2]
+	}
+	require.Equal(t, variables(reflect.TypeFor[Config]()), documented)
+}
+
+// variables are the settings in a struct, with their defaults.
+func variables(of reflect.Type) map[string]string {
+	out := map[string]string{}
+	for i := range of.NumField() {
+		f := of.Field(i)
+		name, set := f.Tag.Lookup("env")
+		if set {
+			out[name] = f.Tag.Get("envDefault")
+			continue
+		}
+		for name, value := range variables(f.Type) {
+			out[name] = value
+		}
+	}
+	return out
+}
