@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,6 +23,9 @@ func keysCommand(environ func() []string) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if name == "" || len(chosen) == 0 {
+				return usageError{errors.New("--name and --scope are needed")}
+			}
 			return withDatabase(cmd.Context(), environ, func(d *db.DB) error {
 				if err := d.Migrate(cmd.Context()); err != nil {
 					return err
@@ -34,8 +39,6 @@ func keysCommand(environ func() []string) *cobra.Command {
 		}}
 	create.Flags().StringVar(&name, "name", "", "what the key is for")
 	create.Flags().StringSliceVar(&scopes, "scope", nil, "what it may do; may be given many times: "+scopeNames())
-	_ = create.MarkFlagRequired("name")
-	_ = create.MarkFlagRequired("scope")
 	cmd.AddCommand(create)
 	return cmd
 }
@@ -43,11 +46,10 @@ func keysCommand(environ func() []string) *cobra.Command {
 func scopesOf(names []string) ([]api.Scope, error) {
 	var out []api.Scope
 	for _, n := range names {
-		s := api.Scope(n)
-		if !strings.Contains(" "+scopeNames()+" ", " "+n+" ") {
+		if !slices.Contains(api.Scopes(), api.Scope(n)) {
 			return nil, usageError{fmt.Errorf("there is no scope %q; there are: %s", n, scopeNames())}
 		}
-		out = append(out, s)
+		out = append(out, api.Scope(n))
 	}
 	return out, nil
 }
