@@ -112,7 +112,7 @@ func IsLater(err error) bool {
 func (q *Queue) Open() error {
 	cfg := &river.Config{
 		Queues: q.queues, Workers: q.workers, PeriodicJobs: q.every,
-		JobTimeout: JobTimeout, RescueStuckJobsAfter: RescueAfter,
+		JobTimeout: JobTimeout, RescueStuckJobsAfter: leftToRiver,
 		FetchCooldown: 20 * time.Millisecond, FetchPollInterval: 500 * time.Millisecond,
 		CompletedJobRetentionPeriod: time.Hour,
 		Logger:                      slog.New(quiet{q.log.Handler()}),

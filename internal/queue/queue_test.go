@@ -102,22 +102,60 @@ func TestRunWorksJobsAndStopsWithoutCuttingOne(t *testing.T) {
 	})
 }
 
+// abandon makes a job look as if it had been running for a while.
+func (b *bundle) abandon(t *testing.T, id int64, age time.Duration) {
+	t.Helper()
+	require.NoError(t, b.d.Transact(t.Context(), func(tx *db.Tx) error {
+		return tx.Exec("UPDATE river_job SET state = 'running', attempt = 1, attempted_at = ? WHERE id = ?", time.Now().UTC().Add(-age), id).Error
+	}))
+}
+
+// running works jobs until stop is called.
+func running(t *testing.T, q *queue.Queue) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- q.Run(ctx, time.Minute) }()
+	return func() {
+		cancel()
+		require.NoError(t, <-done)
+	}
+}
+
 func TestRunTakesOverTheJobsOfADeadNode(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		b := setup(t, d)
 		require.NoError(t, b.insert(t, nil, queue.Order{Args: note{"cut off"}}, queue.Order{Args: note{"still running elsewhere"}}))
-		for id, age := range []time.Duration{queue.RescueAfter + time.Second, queue.RescueAfter - time.Minute/2} {
-			require.NoError(t, d.Transact(t.Context(), func(tx *db.Tx) error {
-				return tx.Exec("UPDATE river_job SET state = 'running', attempt = 1, attempted_at = ? WHERE id = ?", time.Now().UTC().Add(-age), id+1).Error
-			}))
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- b.q.Run(ctx, time.Minute) }()
+		b.abandon(t, 1, queue.RescueAfter+time.Second)
+		b.abandon(t, 2, queue.RescueAfter-time.Minute/2)
+		stop := running(t, b.q)
 		require.Eventually(t, func() bool { return len(b.got()) > 0 }, 4*time.Second, 10*time.Millisecond)
-		cancel()
-		require.NoError(t, <-done)
+		stop()
+		require.Equal(t, []string{"cut off"}, b.got())
+	})
+}
+
+type other struct{}
+
+func (other) Kind() string { return "test.other" }
+
+func TestANodeThatDoesNotKnowAKindLeavesItsJobsToOthers(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d)
+		require.NoError(t, b.insert(t, nil, queue.Order{Args: note{"cut off"}}))
+		b.abandon(t, 1, queue.RescueAfter+time.Hour)
+		stranger := queue.New(d, slog.New(slog.DiscardHandler))
+		queue.Handle(stranger, 1, func(context.Context, queue.Job[other]) error { return nil })
+		require.NoError(t, stranger.Open())
+		stop := running(t, stranger)
+		require.Eventually(t, func() bool {
+			var state string
+			return d.Read(t.Context()).Raw("SELECT CAST(state AS text) FROM river_job").Scan(&state).Error == nil && state == "available"
+		}, 4*time.Second, 10*time.Millisecond)
+		stop()
+		require.NoError(t, b.q.Drain(t.Context(), time.Now()))
 		require.Equal(t, []string{"cut off"}, b.got())
 	})
 }

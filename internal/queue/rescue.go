@@ -10,8 +10,13 @@ import (
 
 // rescueEvery is how often each node looks for the jobs of dead ones. River
 // leaves that to a leader, twice a minute, and after a crash there is none until
-// the old one's lease ends: too late to be back at work within a minute.
+// the old one's lease ends: too late to be back at work within a minute. And a
+// leader that does not know a kind of job, because it only imports or is of an
+// older version, would throw the job away.
 const rescueEvery = 5 * time.Second
+
+// leftToRiver is when River gives up jobs that died on their last try.
+const leftToRiver = 24 * time.Hour
 
 func (q *Queue) rescueUntil(ctx context.Context) {
 	tick := time.NewTicker(rescueEvery)
@@ -30,8 +35,7 @@ func (q *Queue) rescueUntil(ctx context.Context) {
 	}
 }
 
-// stuck jobs have run for longer than any job may. Those on their last try are
-// left to River, which gives them up.
+// stuck jobs have run for longer than any job may.
 const stuck = "state = 'running' AND attempted_at < ? AND attempt < max_attempts"
 
 // rescue makes the jobs of dead nodes available again. It writes only when
