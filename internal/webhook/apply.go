@@ -84,8 +84,6 @@ func (i *Inbox) act(ctx context.Context, kind channel.Kind, events []channel.Eve
 	}
 	for _, ev := range events {
 		switch err := i.together(ctx, kind, []channel.Event{ev}); {
-		case ctx.Err() != nil:
-			return 0, ctx.Err()
 		case err == nil:
 		case hopeless(err):
 			lost++

@@ -306,6 +306,30 @@ func before(at *time.Time) time.Duration {
 	return noon.Sub(*at)
 }
 
+func TestAWatermarkThatLiesAheadEndsAtItsArrival(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d)
+		who := b.known("crm-1", ann)
+		id := b.sent(who, channel.Window, delivery.Accepted)
+		body := b.read("read", fmt.Sprint(noon.Add(-40*time.Second).UnixMilli()), fmt.Sprint(noon.Add(time.Hour).UnixMilli()))
+		b.accept(channel.Messenger, meta(body))
+		b.drain()
+		require.Equal(t, noon, b.get(id).ReadAt.UTC())
+	})
+}
+
+func TestACodeWithoutAPersonIsPassedOver(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d)
+		id := b.sent(b.known("crm-1", ""), channel.LaneSMS, delivery.Accepted)
+		b.take("plugin", "CODE", b.codes.Code(id))
+		require.Nil(t, b.get(id).ReturnedAt)
+		require.Empty(t, b.callbacks()[0].Problem)
+	})
+}
+
 func TestRepliesAreMarkedOnWhatTheyAnswer(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"message", "quick_reply", "postback", "reaction"} {
