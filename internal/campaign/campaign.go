@@ -5,6 +5,7 @@ package campaign
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -94,9 +95,7 @@ func (c Campaign) Define() (*Definition, error) {
 	}
 	who, whoErr := audience.Parse(json.RawMessage(c.Audience))
 	compiled, warnings, whatErr := content.Compile(src)
-	fields := append(fieldsOf(whoErr), fieldsOf(whatErr)...)
-	fields = append(fields, checkRoute(lanes, src)...)
-	if err := fault.InvalidFields(fields...); err != nil {
+	if err := fault.InvalidFields(slices.Concat(fieldsOf(whoErr), fieldsOf(whatErr), checkRoute(lanes, src))...); err != nil {
 		return nil, err
 	}
 	return &Definition{ID: c.ID, Name: c.Name, PageID: c.PageID, Topic: c.Topic, FallThrough: c.FallThrough,
@@ -147,7 +146,7 @@ func says(src content.Source, kind channel.Kind) bool {
 
 // defaultRoute is every lane that there is something to say on.
 func defaultRoute(src content.Source) []channel.Lane {
-	var out []channel.Lane
+	out := []channel.Lane{}
 	for _, l := range channel.Lanes() {
 		if driven(l) && says(src, l.Kind()) {
 			out = append(out, l)

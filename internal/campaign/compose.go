@@ -76,12 +76,13 @@ func refusal(err error) channel.Result {
 	return res
 }
 
-// Sample is what one recipient would read on each channel.
+// Sample is what one recipient would read on each channel; empty where nothing
+// is said.
 type Sample struct {
-	Messenger json.RawMessage // the "message" object; nil when not said or not renderable
+	Messenger json.RawMessage // the "message" object
 	SMS       string
 	Email     *content.Email
-	Problems  []fault.Field
+	Problems  []fault.Field // why a channel that is spoken on is empty
 }
 
 // Sample renders every channel of the campaign for one recipient.
@@ -103,9 +104,10 @@ func (d *Definition) Sample(page string, r Recipient) Sample {
 		problem(channel.SMS, err)
 	}
 	if d.Content.Has(channel.Email) {
-		e := content.Email{}
-		e.Subject, e.HTML, e.Text, err = d.Content.RenderMail(&v)
-		out.Email = &e
+		var e content.Email
+		if e.Subject, e.HTML, e.Text, err = d.Content.RenderMail(&v); err == nil {
+			out.Email = &e
+		}
 		problem(channel.Email, err)
 	}
 	return out

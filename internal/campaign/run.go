@@ -74,7 +74,7 @@ func (s *Service) start(ctx context.Context, tx *db.Tx, c Campaign) error {
 		return res.Error
 	}
 	if res.RowsAffected == 0 {
-		return fault.New(fault.Conflict, "changed_meanwhile", "The campaign was changed or started by somebody else; read it again.")
+		return errChanged
 	}
 	return s.queue.Insert(ctx, tx, queue.Order{Args: PlanJob{c.ID}})
 }
@@ -94,7 +94,7 @@ func (s *Service) Planned(tx *db.Tx, id uuid.UUID, from *uuid.UUID, to uuid.UUID
 	} else {
 		q = q.Where("planned_to = ?", *from)
 	}
-	res := q.Updates(map[string]any{"planned_to": to, "planned_at": end})
+	res := q.UpdateColumns(map[string]any{"planned_to": to, "planned_at": end})
 	if res.Error != nil {
 		return false, fmt.Errorf("save the plan's progress: %w", res.Error)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -71,16 +72,21 @@ func (s *Service) Update(ctx context.Context, id uuid.UUID, p Patch) (Campaign, 
 	return s.save(ctx, c, p, func(tx *db.Tx, c *Campaign) error {
 		res := tx.Model(&Campaign{}).Where("id = ? AND state = ? AND updated_at = ?", id, Draft, c.UpdatedAt).
 			Select("name", "page_id", "topic", "audience", "route", "content", "fall_through", "updated_at").
-			Updates(c.touched(s.set.Now()))
+			UpdateColumns(c.touched(s.set.Now()))
 		if res.Error == nil && res.RowsAffected == 0 {
-			return fault.New(fault.Conflict, "changed_meanwhile", "The campaign was changed or started by somebody else; read it again.")
+			return errChanged
 		}
 		return res.Error
 	})
 }
 
-var errFrozen = fault.New(fault.Conflict, "campaign_frozen", "Only a draft can be changed.")
+var (
+	errFrozen  = fault.New(fault.Conflict, "campaign_frozen", "Only a draft can be changed.")
+	errChanged = fault.New(fault.Conflict, "changed_meanwhile", "The campaign was changed or started by somebody else; read it again.")
+)
 
+// touched is the campaign with a new time of change: always a later one, since
+// that is what tells of a change made meanwhile.
 func (c *Campaign) touched(now time.Time) Campaign {
 	n := *c
 	n.UpdatedAt = now
@@ -95,16 +101,16 @@ func (s *Service) save(ctx context.Context, c Campaign, p Patch, write func(*db.
 		return c, nil, err
 	}
 	def, defErr := c.Define()
+	if defErr != nil && !fault.Is(defErr, fault.Invalid) {
+		return c, nil, defErr
+	}
 	err := s.db.Transact(ctx, func(tx *db.Tx) error {
-		fields, err := c.checkBasics(tx)
+		unknown, err := c.checkNames(tx)
 		if err != nil {
 			return err
 		}
-		if err := fault.InvalidFields(append(fields, fieldsOf(defErr)...)...); err != nil {
+		if err := fault.InvalidFields(slices.Concat(c.checkText(), unknown, fieldsOf(defErr))...); err != nil {
 			return err
-		}
-		if defErr != nil {
-			return defErr
 		}
 		return write(tx, &c)
 	})
@@ -137,16 +143,10 @@ func (c *Campaign) apply(p Patch) error {
 	switch {
 	case p.Route != nil && len(*p.Route) > 0:
 		lanes = *p.Route
-	case p.Route != nil || same(lanes, defaultRoute(old)): // the default follows the content
+	case p.Route != nil || slices.Equal(lanes, defaultRoute(old)): // the default follows the content
 		lanes = defaultRoute(src)
 	}
 	return errors.Join(store(&c.Content, src), store(&c.Route, lanes))
-}
-
-func same(a, b []channel.Lane) bool {
-	x, _ := json.Marshal(a)
-	y, _ := json.Marshal(b)
-	return string(x) == string(y) || len(a)+len(b) == 0
 }
 
 func set[T any](at, to *T) {
@@ -161,30 +161,55 @@ func store(at *string, v any) error {
 		return fmt.Errorf("store a campaign: %w", err)
 	}
 	*at = string(b)
-	if *at == "null" {
-		*at = "[]"
-	}
 	return nil
 }
 
 // MaxName is the longest name of a campaign, in characters.
 const MaxName = 200
 
-func (c *Campaign) checkBasics(tx *db.Tx) ([]fault.Field, error) {
+// checkText looks for what cannot be shown or stored.
+func (c *Campaign) checkText() []fault.Field {
 	var out []fault.Field
 	if strings.TrimSpace(c.Name) == "" || utf8.RuneCountInString(c.Name) > MaxName {
 		out = append(out, fault.Field{Pointer: "/name", Code: "bad_length", Detail: "A name has 1 to 200 characters."})
 	}
-	var pages, topics int64
-	err := errors.Join(tx.Raw("SELECT COUNT(*) FROM pages WHERE id = ?", c.PageID).Row().Scan(&pages),
-		tx.Raw("SELECT COUNT(*) FROM topics WHERE slug = ?", c.Topic).Row().Scan(&topics))
+	if strings.ContainsRune(c.Name, 0) || !utf8.ValidString(c.Name) {
+		out = append(out, fault.Field{Pointer: "/name", Code: "bad_text", Detail: noNUL})
+	}
+	if holdsNUL(c.Content) {
+		out = append(out, fault.Field{Pointer: "/content", Code: "bad_text", Detail: noNUL})
+	}
+	return out
+}
+
+const noNUL = "Must be text without NUL characters: PostgreSQL keeps none."
+
+// holdsNUL reports whether any string of a JSON text holds the NUL character.
+func holdsNUL(text string) bool {
+	for d := json.NewDecoder(strings.NewReader(text)); ; {
+		token, err := d.Token()
+		if err != nil {
+			return false
+		}
+		if s, ok := token.(string); ok && strings.ContainsRune(s, 0) {
+			return true
+		}
+	}
+}
+
+// checkNames looks up what the campaign names.
+func (c *Campaign) checkNames(tx *db.Tx) ([]fault.Field, error) {
+	var page, topic bool
+	err := tx.Raw("SELECT EXISTS (SELECT 1 FROM pages WHERE id = ?), EXISTS (SELECT 1 FROM topics WHERE slug = ?)",
+		c.PageID, c.Topic).Row().Scan(&page, &topic)
 	if err != nil {
 		return nil, fmt.Errorf("look up page and topic: %w", err)
 	}
-	if pages == 0 {
+	var out []fault.Field
+	if !page {
 		out = append(out, fault.Field{Pointer: "/page_id", Code: "unknown_page", Detail: "There is no such page."})
 	}
-	if topics == 0 {
+	if !topic {
 		out = append(out, fault.Field{Pointer: "/topic", Code: "unknown_topic", Detail: "There is no such topic."})
 	}
 	return out, nil
