@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/driver/postgres"
@@ -62,6 +63,7 @@ func openPostgres(ctx context.Context, o Options) (*DB, error) {
 		cfg.MaxConns = int32(o.MaxConns)
 	}
 	cfg.ConnConfig.RuntimeParams["timezone"] = "UTC"
+	cfg.AfterConnect = preferIndexes
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open PostgreSQL: %w", err)
@@ -76,6 +78,14 @@ func openPostgres(ctx context.Context, o Options) (*DB, error) {
 		return nil, fmt.Errorf("open PostgreSQL: %w", err)
 	}
 	return &DB{write: g, read: g, pool: pool, writeSQL: conn, readSQL: conn, count: o.Statements}, nil
+}
+
+// preferIndexes sets what a page read out of order costs on disks without
+// moving parts: by PostgreSQL's own figure, of other times, it would read whole
+// tables where a batch needs a few hundred rows.
+func preferIndexes(ctx context.Context, c *pgx.Conn) error {
+	_, err := c.Exec(ctx, "SET random_page_cost = 1.1")
+	return err
 }
 
 // SQLite allows one writer: a pool of one connection queues the writers in Go,
@@ -106,7 +116,7 @@ func openSQLite(ctx context.Context, o Options) (*DB, error) {
 
 func sqliteConn(ctx context.Context, path, extra string, conns int) (*sql.DB, error) {
 	dsn := "file:" + path + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)" +
-		"&_pragma=cache_size(-65536)&_pragma=temp_store(MEMORY)&_time_format=sqlite&_timezone=UTC&_texttotime=1" + extra
+		"&_pragma=cache_size(-16384)&_pragma=temp_store(MEMORY)&_time_format=sqlite&_timezone=UTC&_texttotime=1" + extra
 	conn, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return nil, fmt.Errorf("open SQLite: %w", err)

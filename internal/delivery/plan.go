@@ -76,8 +76,8 @@ func (s *Store) AddBatches(tx *db.Tx, batches []Batch) error {
 func (s *Store) Left(tx *db.Tx, b Batch) (n int, at time.Time, err error) {
 	var first *time.Time
 	err = tx.Raw(`SELECT COUNT(*), MIN(COALESCE(not_before, created_at)) FROM deliveries
-		WHERE id BETWEEN ? AND ? AND campaign_id = ? AND lane = ? AND state = 'pending'`,
-		b.FirstID, b.LastID, b.CampaignID, b.Lane).Row().Scan(&n, &first)
+		WHERE `+inBatch+` AND lane = ? AND state = 'pending'`,
+		b.FirstID, b.LastID, b.CampaignID.String(), b.Lane).Row().Scan(&n, &first)
 	if err != nil {
 		return 0, at, fmt.Errorf("count what is left of a batch: %w", err)
 	}

@@ -78,7 +78,7 @@ func (s *Store) mark(tx *db.Tx, receipts []Receipt) error {
 		read_at = COALESCE(deliveries.read_at, v.read_at),
 		state = CASE WHEN deliveries.state = 'sending' THEN 'sending'
 			WHEN v.delivered_at IS NOT NULL OR deliveries.delivered_at IS NOT NULL THEN 'delivered' ELSE 'accepted' END
-		FROM ? WHERE deliveries.id = v.id AND deliveries.state IN ('sending', 'unknown', 'accepted', 'delivered') AND `+onChannel+` = v.channel`,
+		FROM ? WHERE deliveries.id = v.id AND CASE WHEN deliveries.state IN ('sending', 'unknown', 'accepted', 'delivered') THEN `+onChannel+` = v.channel ELSE FALSE END`,
 		tx.Values("v", db.Int64s("id", ids), db.Texts("channel", kinds), db.Texts("provider_id", providers),
 			db.Times("accepted_at", accepted), db.Times("delivered_at", delivered), db.Times("read_at", read))).Error
 }

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,15 +19,19 @@ type Claimed struct {
 	Attempt   int
 }
 
+// inBatch picks the rows of a batch by their numbers. The campaign is compared
+// as text so that no planner takes the campaign's index, which holds all of it.
+const inBatch = "id BETWEEN ? AND ? AND CAST(campaign_id AS text) = ?"
+
 // Claim takes the due deliveries of a batch for a job: they are sending from
 // here on, and that is the record of the attempt until its outcome is written.
 // A delivery is claimed by one job only, however many ask.
 func (s *Store) Claim(tx *db.Tx, b Batch, job int64) ([]Claimed, error) {
 	now := s.now()
 	rows, err := tx.Raw(`UPDATE deliveries SET state = 'sending', attempt = attempt + 1, job_id = ?, sent_at = ?
-		WHERE id BETWEEN ? AND ? AND campaign_id = ? AND lane = ? AND state = 'pending' AND (not_before IS NULL OR not_before <= ?)
+		WHERE `+inBatch+` AND lane = ? AND state = 'pending' AND (not_before IS NULL OR not_before <= ?)
 		RETURNING id, contact_id, route_from, attempt`,
-		job, now, b.FirstID, b.LastID, b.CampaignID, b.Lane, now).Rows()
+		job, now, b.FirstID, b.LastID, b.CampaignID.String(), b.Lane, now).Rows()
 	if err != nil {
 		return nil, fmt.Errorf("claim a batch: %w", err)
 	}
@@ -47,9 +52,9 @@ func (s *Store) Claim(tx *db.Tx, b Batch, job int64) ([]Claimed, error) {
 func (s *Store) Abandoned(tx *db.Tx, b Batch, job int64) ([]Try, error) {
 	var out []Try
 	err := tx.Raw(`SELECT d.id AS delivery, d.attempt AS n, d.lane, t.id AS token_id, d.sent_at AS started
-		FROM deliveries d LEFT JOIN tokens t ON t.delivery_id = d.id AND t.status = 'reserved'
-		WHERE d.id BETWEEN ? AND ? AND d.campaign_id = ? AND d.lane = ? AND d.state = 'sending' AND d.job_id = ?`,
-		b.FirstID, b.LastID, b.CampaignID, b.Lane, job).Scan(&out).Error
+		FROM (SELECT * FROM deliveries WHERE `+inBatch+` AND lane = ? AND state = 'sending' AND job_id = ?) AS d
+		LEFT JOIN tokens t ON t.delivery_id = d.id AND t.status = 'reserved'`,
+		b.FirstID, b.LastID, b.CampaignID.String(), b.Lane, job).Scan(&out).Error
 	if err != nil {
 		return nil, fmt.Errorf("look for abandoned deliveries: %w", err)
 	}
@@ -86,7 +91,7 @@ func (s *Store) MoveTo(tx *db.Tx, moves []Move) error {
 	}
 	err := tx.Exec(`UPDATE deliveries SET state = v.state, reason = v.reason, attempt = attempt - 1,
 			lane = CASE WHEN v.state = 'failed' THEN deliveries.lane ELSE v.lane END
-		FROM ? WHERE deliveries.id = v.id AND deliveries.state = 'sending'`,
+		FROM ? WHERE deliveries.id = v.id AND CASE deliveries.state WHEN 'sending' THEN TRUE ELSE FALSE END`,
 		tx.Values("v", db.Int64s("id", ids), db.Texts("lane", lanes), db.Texts("state", states), db.Texts("reason", reasons))).Error
 	if err != nil {
 		return fmt.Errorf("move deliveries: %w", err)
@@ -173,7 +178,7 @@ func (s *Store) settleRows(tx *db.Tx, settlements []Settlement, now time.Time) (
 	}
 	rows, err := tx.Raw(settleSQL, tx.Values("v", db.Int64s("id", ids), db.Int64s("n", tries), db.Int64s("route_from", from),
 		db.Texts("state", states), db.Texts("lane", lanes), db.Texts("provider_id", provider), db.Texts("code", code), db.Texts("reason", reason),
-		db.Times("not_before", notBefore), db.Times("accepted_at", accepted))).Rows()
+		db.Times("not_before", notBefore), db.Times("accepted_at", accepted)), slices.Min(ids), slices.Max(ids)).Rows()
 	if err != nil {
 		return nil, err
 	}
@@ -189,6 +194,9 @@ func (s *Store) settleRows(tx *db.Tx, settlements []Settlement, now time.Time) (
 	return moved, rows.Err()
 }
 
+// The state is tested in a CASE because a planner that expects to find next to
+// nothing in state sending would compare everything with everything.
+//
 // A try that was not taken does not count: attempt goes back by one when the
 // delivery waits on the same lane again.
 const settleSQL = `UPDATE deliveries SET
@@ -201,7 +209,7 @@ const settleSQL = `UPDATE deliveries SET
 	code = v.code, reason = v.reason, not_before = v.not_before,
 	accepted_at = CASE WHEN v.state = 'pending' THEN NULL ELSE COALESCE(deliveries.accepted_at, v.accepted_at) END,
 	delivered_at = CASE WHEN v.state = 'pending' THEN NULL ELSE deliveries.delivered_at END
-	FROM ? WHERE deliveries.id = v.id AND deliveries.attempt = v.n
-		AND (deliveries.state = 'sending' OR (deliveries.state = 'unknown' AND v.state <> 'unknown')
-			OR (deliveries.state = 'accepted' AND v.state IN ('pending', 'failed')))
+	FROM ? WHERE deliveries.id = v.id AND deliveries.id BETWEEN ? AND ? AND deliveries.attempt = v.n
+		AND CASE deliveries.state WHEN 'sending' THEN TRUE WHEN 'unknown' THEN v.state <> 'unknown'
+			WHEN 'accepted' THEN v.state IN ('pending', 'failed') ELSE FALSE END
 	RETURNING deliveries.id`

@@ -35,11 +35,12 @@ type person struct {
 	who     campaign.Recipient // names and attributes; filled by people, not by crowd
 }
 
-// One query brings all that the decision needs; "oldest token first".
+// One query brings all that the decision needs, the oldest token first. The CASE
+// keeps planners to the contact's own tokens: the index by expiry holds everybody's.
 const (
 	reachColumns = `c.id, m.psid, m.last_action_at, m.blocked_at, c.phone, c.sms_consent_status, sp.reason, c.email, c.email_consent_status, se.reason,
-	(SELECT t.id FROM tokens t WHERE t.contact_id = c.id AND t.page_id = ? AND t.topic = ? AND t.status = 'available' AND t.expires_at > ?
-		ORDER BY t.granted_at, t.id LIMIT 1)`
+	(SELECT t.id FROM tokens t WHERE t.contact_id = c.id AND t.page_id = ? AND t.topic = ? AND t.status = 'available'
+		AND CASE WHEN t.expires_at > ? THEN TRUE ELSE FALSE END ORDER BY t.granted_at, t.id LIMIT 1)`
 	personColumns = `, c.external_id, c.first_name, c.last_name, c.locale, c.attributes`
 	reachJoins    = `
 	LEFT JOIN messenger_addresses m ON m.contact_id = c.id AND m.page_id = ?
