@@ -11,7 +11,6 @@ import (
 	"beckon/internal/campaign"
 	"beckon/internal/channel"
 	"beckon/internal/content"
-	"beckon/internal/fault"
 )
 
 // CreateCampaign serves POST /v1/campaigns.
@@ -72,11 +71,15 @@ func (s *Server) UpdateCampaign(ctx context.Context, r gen.UpdateCampaignRequest
 		change.Route = routeOf(b.Route.Value)
 	}
 	if b.Content != nil {
-		src, err := s.patchedSource(ctx, r.ID, *b.Content)
+		now, err := s.Campaigns.Get(ctx, r.ID)
 		if err != nil {
 			return nil, err
 		}
-		change.Content = &src
+		src, err := patchedSource(now, *b.Content)
+		if err != nil {
+			return nil, err
+		}
+		change.Content, change.AsOf = &src, now.UpdatedAt
 	}
 	c, _, err := s.Campaigns.Update(ctx, r.ID, change)
 	if err != nil {
@@ -114,14 +117,10 @@ func sourceOf(v any) (src content.Source, err error) {
 }
 
 // patchedSource replaces the parts of a campaign's content that are named.
-func (s *Server) patchedSource(ctx context.Context, id uuid.UUID, p gen.ContentPatch) (content.Source, error) {
-	c, err := s.Campaigns.Get(ctx, id)
-	if err != nil {
-		return content.Source{}, err
-	}
+func patchedSource(c campaign.Campaign, p gen.ContentPatch) (content.Source, error) {
 	var now gen.Content
 	if err := json.Unmarshal([]byte(c.Content), &now); err != nil {
-		return content.Source{}, fmt.Errorf("read the content of campaign %s: %w", id, err)
+		return content.Source{}, fmt.Errorf("read the content of campaign %s: %w", c.ID, err)
 	}
 	now.Messenger = p.Messenger.Over(now.Messenger)
 	now.SMS = p.SMS.Over(now.SMS)
@@ -160,24 +159,9 @@ func audienceAnswer(rules string) gen.Audience {
 	return gen.Audience(rules)
 }
 
-// warnings tells what may go wrong with a campaign: what its content lacks,
-// and channels that are not set up here. What an older release took and this
-// one does not is a warning too.
 func (s *Server) warnings(c campaign.Campaign) ([]gen.Warning, error) {
-	def, err := c.Define()
-	if fault.Is(err, fault.Invalid) {
-		return each(fieldsOf(err), func(f fault.Field) gen.Warning { return warning(f.Pointer, f.Code, f.Detail) }), nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	out := each(def.Warnings, func(w content.Warning) gen.Warning { return warning(w.Pointer, w.Code, w.Detail) })
-	for i, lane := range def.Route {
-		if s.Engine.Senders[lane.Kind()] == nil {
-			out = append(out, warning(fmt.Sprintf("/route/%d", i), "channel_absent", "The channel "+string(lane.Kind())+" is not set up on this server."))
-		}
-	}
-	return out, nil
+	list, err := s.Campaigns.Warnings(c)
+	return each(list, func(w content.Warning) gen.Warning { return warning(w.Pointer, w.Code, w.Detail) }), err
 }
 
 func warning(pointer, code, detail string) gen.Warning {

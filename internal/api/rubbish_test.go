@@ -64,7 +64,7 @@ func refusals(t town) []refusal {
 		{"asking a stranger", post("/v1/opt-in-requests", `{"contact_id":"`+t.people["dan"].ID.String()+`","page_id":"`+page+`","topic":"courses"}`), 422, "no_address", nil},
 		{"asking for nothing", post("/v1/opt-in-requests", `{"contact_id":"`+t.people["amy"].ID.String()+`","page_id":"`+page+`","topic":"nothing"}`), 422, "topic_not_found", map[string]string{"/topic": "topic_not_found"}},
 		{"a campaign for nobody's page", post("/v1/campaigns", `{"name":" ","page_id":"`+pageID+`","topic":"nothing","content":{"sms":{"text":"x"}}}`), 422, "invalid_fields",
-			map[string]string{"/name": "bad_length", "/page_id": "unknown_page", "/topic": "unknown_topic"}},
+			map[string]string{"/name": "bad_length", "/page_id": "page_not_found", "/topic": "topic_not_found"}},
 		{"a campaign that says nothing", campaign(`"content":{}`), 422, "invalid_fields", map[string]string{"/content": "required"}},
 		{"a lane without content", campaign(`"content":{"sms":{"text":"x"}},"route":["email","sms"]`), 422, "invalid_fields", map[string]string{"/content/email": "required"}},
 		{"a rule that means nothing", campaign(`"content":{"sms":{"text":"x"}},"audience":{"field":"shoe_size","op":"eq","value":7}`), 422, "invalid_fields", map[string]string{"/audience/field": "unknown_field"}},

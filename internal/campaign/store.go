@@ -51,6 +51,9 @@ type Patch struct {
 	Route       *[]channel.Lane
 	Content     *content.Source
 	FallThrough *bool
+	// AsOf, when set, is the UpdatedAt of the draft that the change was made
+	// from: one changed since is left alone.
+	AsOf time.Time
 }
 
 // Create stores a draft. The definition that comes with it carries the warnings.
@@ -68,6 +71,9 @@ func (s *Service) Update(ctx context.Context, id uuid.UUID, p Patch) (Campaign, 
 	}
 	if c.State != Draft {
 		return c, nil, errFrozen
+	}
+	if !p.AsOf.IsZero() && !p.AsOf.Equal(c.UpdatedAt) {
+		return c, nil, errChanged
 	}
 	return s.save(ctx, c, p, func(tx *db.Tx, c *Campaign) error {
 		res := tx.Model(&Campaign{}).Where("id = ? AND state = ? AND updated_at = ?", id, Draft, c.UpdatedAt).
@@ -207,12 +213,30 @@ func (c *Campaign) checkNames(tx *db.Tx) ([]fault.Field, error) {
 	}
 	var out []fault.Field
 	if !page {
-		out = append(out, fault.Field{Pointer: "/page_id", Code: "unknown_page", Detail: "There is no such page."})
+		out = append(out, fault.Field{Pointer: "/page_id", Code: "page_not_found", Detail: "There is no such page."})
 	}
 	if !topic {
-		out = append(out, fault.Field{Pointer: "/topic", Code: "unknown_topic", Detail: "There is no such topic."})
+		out = append(out, fault.Field{Pointer: "/topic", Code: "topic_not_found", Detail: "There is no such topic."})
 	}
 	return out, nil
+}
+
+// Warnings tells what may go wrong with a campaign: what its content lacks, and
+// channels that are not set up here. What an older release took and this one
+// does not is a warning too.
+func (s *Service) Warnings(c Campaign) ([]content.Warning, error) {
+	def, err := c.Define()
+	if fault.Is(err, fault.Invalid) {
+		var out []content.Warning
+		for _, f := range fieldsOf(err) {
+			out = append(out, content.Warning(f))
+		}
+		return out, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return append(def.Warnings, s.absent(def)...), nil
 }
 
 // absent warns of lanes whose channel is not set up here.

@@ -63,7 +63,7 @@ func TestCreateTellsAllMistakesAtOnce(t *testing.T) {
 		_, _, err := b.Create(t.Context(), p)
 		require.True(t, fault.Is(err, fault.Invalid))
 		got := mistakes(t, err)
-		require.Subset(t, got, []string{"/name bad_length", "/page_id unknown_page", "/topic unknown_topic", "/route/1 not_allowed"})
+		require.Subset(t, got, []string{"/name bad_length", "/page_id page_not_found", "/topic topic_not_found", "/route/1 not_allowed"})
 		require.Contains(t, strings.Join(got, "\n"), "/audience")
 		require.Contains(t, strings.Join(got, "\n"), "/content/sms/text")
 		require.Zero(t, b.count("campaigns"))
@@ -74,7 +74,7 @@ func TestCreateOfNothingNamesWhatIsNeeded(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		_, _, err := setup(t, d).Create(t.Context(), campaign.Patch{})
-		require.Equal(t, []string{"/name bad_length", "/page_id unknown_page", "/topic unknown_topic", "/content required"}, mistakes(t, err))
+		require.Equal(t, []string{"/name bad_length", "/page_id page_not_found", "/topic topic_not_found", "/content required"}, mistakes(t, err))
 	})
 }
 
@@ -246,3 +246,18 @@ func TestADatabaseThatIsAwayIsNotTheCallersFault(t *testing.T) {
 }
 
 func d(b *bundle, work func(*db.Tx) error) error { return b.d.Transact(b.t.Context(), work) }
+
+func TestAChangeMadeFromAnOldCopyIsRefused(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d)
+		c := b.draft()
+		name := "Summer"
+		changed, _, err := b.Update(t.Context(), c.ID, campaign.Patch{Name: &name, AsOf: c.UpdatedAt})
+		require.NoError(t, err)
+		_, _, err = b.Update(t.Context(), c.ID, campaign.Patch{Name: &name, AsOf: c.UpdatedAt})
+		require.True(t, fault.HasCode(err, "changed_meanwhile"), "%v", err)
+		_, _, err = b.Update(t.Context(), c.ID, campaign.Patch{Name: &name, AsOf: changed.UpdatedAt})
+		require.NoError(t, err)
+	})
+}
