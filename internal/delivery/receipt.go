@@ -140,9 +140,15 @@ func (s *Store) note(tx *db.Tx, column string, seen []Seen) error {
 	if len(seen) == 0 {
 		return nil
 	}
-	ids, at := make([]int64, len(seen)), make([]time.Time, len(seen))
-	for i, x := range seen {
-		ids[i], at[i] = x.Delivery, x.At
+	first := map[int64]time.Time{}
+	for _, x := range seen {
+		if at, known := first[x.Delivery]; !known || x.At.Before(at) {
+			first[x.Delivery] = x.At
+		}
+	}
+	ids, at := make([]int64, 0, len(first)), make([]time.Time, 0, len(first))
+	for id, t := range first {
+		ids, at = append(ids, id), append(at, t)
 	}
 	err := tx.Exec("UPDATE deliveries SET "+column+" = v.at FROM ? WHERE deliveries.id = v.id AND deliveries."+column+" IS NULL",
 		tx.Values("v", db.Int64s("id", ids), db.Times("at", at))).Error
