@@ -41,12 +41,7 @@ func serve(cmd *cobra.Command, c Config, migrate bool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
-	if migrate {
-		if err := a.db.Migrate(ctx); err != nil {
-			return err
-		}
-	}
-	if err := a.bootstrap(ctx); err != nil {
+	if err := a.prepare(ctx, migrate); err != nil {
 		return err
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Addr)
@@ -57,6 +52,27 @@ func serve(cmd *cobra.Command, c Config, migrate bool) (err error) {
 	err = a.run(ctx, l)
 	log.InfoContext(context.WithoutCancel(ctx), "stopped")
 	return err
+}
+
+// prepare brings the schema up to date, or only makes sure that it is, and
+// makes the first API key.
+func (a *app) prepare(ctx context.Context, migrate bool) error {
+	if migrate {
+		if err := a.db.Migrate(ctx); err != nil {
+			return err
+		}
+		return a.bootstrap(ctx)
+	}
+	steps, err := a.db.Migrations(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range steps {
+		if s.Applied.IsZero() {
+			return fmt.Errorf("the database schema is not up to date (%s is missing); run: beckon migrate up", s.Name)
+		}
+	}
+	return a.bootstrap(ctx)
 }
 
 // bootstrap makes the first API key, when one is given.
