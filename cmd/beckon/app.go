@@ -108,7 +108,7 @@ func granter(tokens *token.Store) contact.GrantFunc {
 }
 
 func (a *app) wireEngine() {
-	links, unsubscribes := a.coders()
+	links, unsubscribes, marks := a.coder(link.PurposeLink), a.coder(link.PurposeUnsubscribe), a.coder(link.PurposeMark)
 	size := dispatch.DefaultSizes()
 	size.Parallel = a.config.Parallel
 	a.engine = dispatch.New(dispatch.Parts{
@@ -116,21 +116,19 @@ func (a *app) wireEngine() {
 		Senders:     a.channels.senders,
 		Link:        func(id int64) string { return a.config.PublicURL + "/l/" + links.Code(id) },
 		Unsubscribe: func(id int64) string { return a.config.PublicURL + "/u/" + unsubscribes.Code(id) },
+		Mark:        marks.Code,
 		Segments:    sms.Segments, Log: a.log, Now: now,
 	}, size)
 	a.inbox = webhook.New(webhook.Parts{
 		DB: a.db, Queue: a.queue, Receivers: a.channels.receivers, Contacts: a.contacts, Tokens: a.tokens, Ledger: a.ledger,
-		Links: links, PageByGraph: a.pageByGraph, Late: a.late, Log: a.log, Now: now,
+		Links: links, Marks: marks, PageByGraph: a.pageByGraph, Late: a.late, Log: a.log, Now: now,
 	})
 	a.optIns = token.NewService(a.tokens, token.Options{Pages: a.pages, Asker: a.channels.asker(), Guard: a.config.AskAgain})
 	a.optIns.Register(a.queue)
 	a.registerTidy()
 }
 
-func (a *app) coders() (links, unsubscribes link.Coder) {
-	key := a.box.Key("link")
-	return link.NewCoder(key, link.PurposeLink), link.NewCoder(key, link.PurposeUnsubscribe)
-}
+func (a *app) coder(purpose string) link.Coder { return link.NewCoder(a.box.Key("link"), purpose) }
 
 func (a *app) pageByGraph(ctx context.Context, graphIDs []string) (map[string]uuid.UUID, error) {
 	pages, err := a.pages.ByGraphID(ctx, graphIDs...)
@@ -160,11 +158,10 @@ func (a *app) late(ctx context.Context, kind channel.Kind, failed []channel.Even
 
 // handler is the HTTP face.
 func (a *app) handler() (http.Handler, error) {
-	links, unsubscribes := a.coders()
 	return api.New(api.Parts{
 		Spec: beckon.OpenAPI, DB: a.db, Box: a.box, Keys: a.keys, Answers: a.answers, Log: a.log, Now: now, ImportLimit: a.config.MaxImport,
 		Contacts: a.contacts, Pages: a.pages, Tokens: a.tokens, OptIns: a.optIns, Campaigns: a.campaigns, Engine: a.engine,
-		Ledger: a.ledger, Inbox: a.inbox, Clicks: a.clicks, Links: links, Unsubscribes: unsubscribes,
+		Ledger: a.ledger, Inbox: a.inbox, Clicks: a.clicks, Links: a.coder(link.PurposeLink), Unsubscribes: a.coder(link.PurposeUnsubscribe),
 		MetaVerify: a.channels.verify(), PublicURL: a.config.PublicURL,
 	})
 }

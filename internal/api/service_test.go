@@ -92,6 +92,7 @@ type service struct {
 	queue    *queue.Queue
 	carriers map[channel.Kind]*carrier
 	mailKey  *ecdsa.PrivateKey
+	marks    link.Coder
 }
 
 // eachService runs a test over both engines.
@@ -157,15 +158,17 @@ func (s *service) wireChannels(p *Parts, log *slog.Logger, absent []channel.Kind
 	}
 	key := p.Box.Key("link")
 	p.Links, p.Unsubscribes = link.NewCoder(key, link.PurposeLink), link.NewCoder(key, link.PurposeUnsubscribe)
+	s.marks = link.NewCoder(key, link.PurposeMark)
 	p.Campaigns = campaign.NewService(p.DB, s.queue, campaign.Settings{Channels: present, Now: s.clock.Now})
 	p.Engine = dispatch.New(dispatch.Parts{
 		DB: p.DB, Queue: s.queue, Campaigns: p.Campaigns, Contacts: p.Contacts, Tokens: p.Tokens, Ledger: p.Ledger, Pages: p.Pages, Senders: senders,
 		Link:        func(id int64) string { return publicURL + "/l/" + p.Links.Code(id) },
 		Unsubscribe: func(id int64) string { return publicURL + "/u/" + p.Unsubscribes.Code(id) },
+		Mark:        s.marks.Code,
 		Segments:    sms.Segments, Log: log, Now: s.clock.Now,
 	}, dispatch.Sizes{Page: 3, Batch: 2, Parallel: 1})
 	p.Inbox = webhook.New(webhook.Parts{
-		DB: p.DB, Queue: s.queue, Receivers: receivers, Contacts: p.Contacts, Tokens: p.Tokens, Ledger: p.Ledger, Links: p.Links,
+		DB: p.DB, Queue: s.queue, Receivers: receivers, Contacts: p.Contacts, Tokens: p.Tokens, Ledger: p.Ledger, Links: p.Links, Marks: s.marks,
 		PageByGraph: pagesByGraph(p.Pages), Late: func(context.Context, channel.Kind, []channel.Event) error { return nil }, Log: log, Now: s.clock.Now,
 	})
 }

@@ -68,7 +68,8 @@ type Mail struct {
 
 // Message is one message to one person.
 type Message struct {
-	Delivery    int64         // our number for it; travels as metadata, in callback URLs and custom args
+	Delivery    int64         // our number for it; leaves us only in the signed callback URL of an SMS
+	Mark        string        // our name for it at the provider, comes back in Event.Mark; opaque: only this installation can read it
 	To          string        // PSID, E.164 number or e-mail address
 	Token       string        // one-time token, sent to instead of To; Messenger only
 	Body        []byte        // Messenger: the "message" object as JSON; SMS: the text, UTF-8
@@ -162,7 +163,8 @@ type Event struct {
 	Page     string    // Graph id of the Page; Messenger only
 	PSID     string    // the person; Messenger only
 	At       time.Time // when the provider says it happened, UTC; zero when it does not say
-	Delivery int64     // our number, when the provider returned it; else 0
+	Delivery int64     // our number, when the callback came to a URL of ours that holds it; else 0
+	Mark     string    // what stands where we put Message.Mark, be it ours or not; else ""
 	// ProviderIDs are the messages it is about, when named; Watermark stands
 	// for "everything up to then" when they are not.
 	ProviderIDs []string

@@ -39,6 +39,9 @@ type Parts struct {
 	// Link and Unsubscribe make a delivery's personal URLs.
 	Link        func(delivery int64) string
 	Unsubscribe func(delivery int64) string
+	// Mark makes the name under which a delivery is known at a provider. It must
+	// be one that only this installation can read: several may share an account.
+	Mark func(delivery int64) string
 	// Segments counts the parts of an SMS, for the preview.
 	Segments func(text string) int
 	Log      *slog.Logger

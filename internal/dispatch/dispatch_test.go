@@ -51,6 +51,24 @@ func TestEverybodyGetsExactlyOneMessageOnTheirBestLane(t *testing.T) {
 	})
 }
 
+// TestProvidersKnowADeliveryByItsMark keeps bare numbers from providers: other
+// installations on the same Page or account count from 1 as well.
+func TestProvidersKnowADeliveryByItsMark(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d, options{})
+		inWindow, withToken, byMail := b.make(human{window: true}), b.make(human{tokens: 1}), b.make(human{email: "new"})
+		c := b.draft(nil)
+		b.sendOut(c)
+		for _, who := range []made{inWindow, withToken} {
+			got, _ := b.of(c, who)
+			require.Equal(t, "bk:"+b.marks.Code(got.ID), b.sim.Received(graphPage, who.psid)[0].Metadata)
+		}
+		got, _ := b.of(c, byMail)
+		require.Equal(t, map[string]string{"bk_delivery": b.marks.Code(got.ID)}, b.sim.Mail(byMail.email)[0].CustomArgs)
+	})
+}
+
 func TestRefusalsFallThroughToTheNextOpenLane(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {

@@ -215,6 +215,7 @@ func (r *run) call(ctx context.Context) {
 	}
 	batch, refused := r.def.Compose(r.batch.Lane, r.page.Name, recipients)
 	batch.Page = r.page
+	r.engine.mark(batch.Messages)
 	results := r.engine.hand(ctx, batch)
 	for _, g := range r.going {
 		res, ok := results[g.ID]
@@ -234,6 +235,12 @@ func (e *Engine) recipient(g *going, lane channel.Lane) campaign.Recipient {
 	r.Delivery, r.To, r.Token = g.ID, g.person.to(lane), g.token
 	r.Link, r.Unsubscribe = e.Link(g.ID), e.Unsubscribe(g.ID)
 	return r
+}
+
+func (e *Engine) mark(messages []channel.Message) {
+	for i := range messages {
+		messages[i].Mark = e.Mark(messages[i].Delivery)
+	}
 }
 
 // hand gives messages to the sender in the portions it takes.

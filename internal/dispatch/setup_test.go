@@ -56,6 +56,7 @@ type bundle struct {
 	ledger    *delivery.Store
 	engine    *dispatch.Engine
 	page      page.Page
+	marks     link.Coder
 	clock     atomic.Int64
 	count     int
 }
@@ -102,10 +103,12 @@ func setup(t testing.TB, d *db.DB, o options) *bundle {
 		o.size = dispatch.Sizes{Page: 50, Batch: 20, Parallel: 4}
 	}
 	codes := link.NewCoder(box.Key("link"), link.PurposeLink)
+	b.marks = link.NewCoder(box.Key("link"), link.PurposeMark)
 	b.engine = dispatch.New(dispatch.Parts{DB: d, Queue: b.queue, Campaigns: b.campaigns, Contacts: b.contacts, Tokens: b.tokens, Ledger: b.ledger,
 		Pages: b.pages, Senders: senders, Segments: sms.Segments, Log: log, Now: b.now,
 		Link:        func(id int64) string { return "https://go.example.com/l/" + codes.Code(id) },
 		Unsubscribe: func(id int64) string { return "https://go.example.com/u/" + codes.Code(id) },
+		Mark:        b.marks.Code,
 	}, o.size)
 	require.NoError(t, b.queue.Open())
 	b.page, err = b.pages.Create(t.Context(), page.Draft{FacebookPageID: graphPage, Name: "School", Username: "school", AccessToken: pageToken})

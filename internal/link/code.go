@@ -17,10 +17,11 @@ const (
 	CodeLength  = 16
 )
 
-// The purposes of codes. A code of one is worth nothing for the other.
+// The purposes of codes. A code of one is worth nothing for another.
 const (
 	PurposeLink        = "link"
 	PurposeUnsubscribe = "unsubscribe"
+	PurposeMark        = "mark" // names a delivery at a provider
 )
 
 const (

@@ -56,6 +56,7 @@ func TestCodeOfAnotherKeyOrPurposeIsRefused(t *testing.T) {
 	coder := link.NewCoder(key, link.PurposeLink)
 	others := []link.Coder{
 		link.NewCoder(key, link.PurposeUnsubscribe),
+		link.NewCoder(key, link.PurposeMark),
 		link.NewCoder([]byte("another key"), link.PurposeLink),
 		link.NewCoder(nil, link.PurposeLink),
 	}
@@ -116,12 +117,14 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
-// Links in sent messages live for years: the spelling must not change.
+// Links in sent messages live for years, and callbacks come days later: the
+// spelling must not change.
 func TestCodesStayAsTheyAre(t *testing.T) {
 	t.Parallel()
 	for purpose, want := range map[string]string{
 		link.PurposeLink:        "PTBL59W7HUghGNf7",
 		link.PurposeUnsubscribe: "82zUiP8d26lj5CBV",
+		link.PurposeMark:        "WWayQ04euFNtaAKH",
 	} {
 		require.Equal(t, want, link.NewCoder(key, purpose).Code(1_000_001))
 	}

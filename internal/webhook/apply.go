@@ -41,6 +41,7 @@ func (i *Inbox) apply(ctx context.Context, job queue.Job[ApplyJob]) error {
 	if problem != nil {
 		i.Log.WarnContext(ctx, "a part of a callback cannot be read", "callback_id", row.ID, "channel", row.Channel, "error", problem)
 	}
+	i.identify(events)
 	date(events, row.ReceivedAt)
 	lost, err := i.act(ctx, row.Channel, events)
 	if err != nil {
@@ -55,6 +56,16 @@ func (i *Inbox) read(ctx context.Context, id uuid.UUID) (callback, error) {
 		return row, fmt.Errorf("read callback %s: %w", id, err)
 	}
 	return row, nil
+}
+
+// identify finds the deliveries that marks stand for. Those of other
+// installations on the same Page or account, and forged ones, stand for none.
+func (i *Inbox) identify(events []channel.Event) {
+	for n := range events {
+		if ev := &events[n]; ev.Mark != "" {
+			ev.Delivery, _ = i.Marks.Parse(ev.Mark)
+		}
+	}
 }
 
 // firstYear is before anything that a callback can be about.
@@ -138,7 +149,7 @@ func describe(problem error, lost int) string {
 	return strings.ToValidUTF8(text[:min(len(text), maxProblem)], "")
 }
 
-// receipts are the events that name a delivery by our number.
+// receipts are the events that name a delivery of ours.
 func receipts(kind channel.Kind, events []channel.Event) []delivery.Receipt {
 	var out []delivery.Receipt
 	for _, ev := range events {

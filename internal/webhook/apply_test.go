@@ -40,7 +40,7 @@ func TestAProblemTellsNothingOfThePeople(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		b := setup(t, d)
 		b.take("bad_among_good")
-		b.accept(channel.Email, b.sendgrid(b.read("sendgrid", "GOOD", "1", "GONE", "2")))
+		b.accept(channel.Email, b.sendgrid(b.read("sendgrid", "GOOD", b.marks.Code(1), "GONE", b.marks.Code(2))))
 		b.accept(channel.SMS, twilio(1, nil))
 		b.accept(channel.Messenger, meta(`{"object":"page","entry":[`+strings.Repeat(`"Hello from ann@example.com",`, 200)+`"x"]}`))
 		b.accept(channel.Messenger, meta(`+447700900001 is no JSON`))
@@ -123,7 +123,7 @@ func TestApplyingTwiceChangesNothing(t *testing.T) {
 		texted, mailed := b.sent(b.known("crm-1", ""), channel.LaneSMS, delivery.Unknown), b.sent(b.known("crm-2", ""), channel.LaneEmail, delivery.Accepted)
 		b.accept(channel.SMS, twilio(texted, status("sent", "")))
 		b.accept(channel.SMS, twilio(texted, status("delivered", "")))
-		b.accept(channel.Email, b.sendgrid(b.read("sendgrid", "GOOD", fmt.Sprint(mailed), "GONE", "99")))
+		b.accept(channel.Email, b.sendgrid(b.read("sendgrid", "GOOD", b.marks.Code(mailed), "GONE", b.marks.Code(99))))
 		b.accept(channel.Messenger, meta(b.read("bad_among_good")))
 		b.drain()
 		require.Equal(t, delivery.Delivered, b.get(texted).State)
@@ -164,7 +164,7 @@ func TestFailuresOfTextsAndMailsAreTold(t *testing.T) {
 		b.accept(channel.SMS, twilio(5, status("delivered", "")))
 		b.accept(channel.SMS, twilio(6, status("undelivered", "30005")))
 		b.drain()
-		b.accept(channel.Email, b.sendgrid(b.read("sendgrid", "GOOD", "7", "GONE", "8")))
+		b.accept(channel.Email, b.sendgrid(b.read("sendgrid", "GOOD", b.marks.Code(7), "GONE", b.marks.Code(8))))
 		b.drain()
 		require.Len(t, b.told, 2, "and nothing else")
 		require.Len(t, b.told[0], 1)
@@ -183,7 +183,7 @@ func TestAWordThatComesTooEarlyIsHeardAgain(t *testing.T) {
 		b := setup(t, d)
 		good := b.sent(b.known("crm-1", ""), channel.LaneEmail, delivery.Accepted)
 		b.late = func([]channel.Event) error { return queue.Later(2 * time.Second) }
-		b.accept(channel.Email, b.sendgrid(b.read("sendgrid", "GOOD", fmt.Sprint(good), "GONE", "8")))
+		b.accept(channel.Email, b.sendgrid(b.read("sendgrid", "GOOD", b.marks.Code(good), "GONE", b.marks.Code(8))))
 		b.drain()
 		require.Len(t, b.told, 1)
 		require.Nil(t, b.callbacks()[0].AppliedAt)
@@ -218,8 +218,8 @@ func TestOneWordThatCannotBeHeardDoesNotStopTheOthers(t *testing.T) {
 			heard = append(heard, words[0].Delivery)
 			return nil
 		}
-		bounce := `{"event":"bounce","bk_delivery":"%d","timestamp":1795348700}`
-		b.accept(channel.Email, b.sendgrid("["+fmt.Sprintf(bounce+","+bounce+","+bounce, 1, 2, 3)+"]"))
+		bounce := `{"event":"bounce","bk_delivery":"%s","timestamp":1795348700}`
+		b.accept(channel.Email, b.sendgrid("["+fmt.Sprintf(bounce+","+bounce+","+bounce, b.marks.Code(1), b.marks.Code(2), b.marks.Code(3))+"]"))
 		b.drain()
 		require.Equal(t, []int64{1, 3}, heard)
 		require.Equal(t, "Events that cannot be applied: 1.", b.callbacks()[0].Problem)

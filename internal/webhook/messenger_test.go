@@ -257,7 +257,7 @@ func TestAnEchoSettlesWhatIsUnknown(t *testing.T) {
 		id, texted := b.sent(who, channel.Window, delivery.Unknown), b.sent(who, channel.LaneSMS, delivery.Unknown)
 		inFlight := b.sent(who, channel.OneTime, delivery.Sending)
 		for _, n := range []int64{id, texted, inFlight, 99} {
-			b.take("echo", "NUMBER", fmt.Sprint(n))
+			b.take("echo", "MARK", b.marks.Code(n))
 		}
 		require.Equal(t, delivery.Accepted, b.get(id).State)
 		require.Equal(t, "m_echo", b.get(id).ProviderID)
@@ -396,7 +396,7 @@ func TestOrderAndRepetitionDoNotMatter(t *testing.T) {
 				texted := b.sent(who, channel.LaneSMS, delivery.Accepted)
 				unknown := b.sent(b.known("crm-2", eve), channel.Window, delivery.Unknown)
 				for _, name := range names {
-					b.take(name, "PSID", ann, "CODE", b.codes.Code(texted), "NUMBER", fmt.Sprint(unknown), "PAYLOAD", "courses", "TOKEN", "otn-1")
+					b.take(name, "PSID", ann, "CODE", b.codes.Code(texted), "MARK", b.marks.Code(unknown), "PAYLOAD", "courses", "TOKEN", "otn-1")
 				}
 				require.Equal(t, time.Minute, b.window(ann))
 				require.Equal(t, who, b.holder(ann))

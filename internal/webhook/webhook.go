@@ -31,6 +31,7 @@ type Parts struct {
 	Tokens    *token.Store
 	Ledger    *delivery.Store
 	Links     link.Coder
+	Marks     link.Coder // reads the names of deliveries at providers
 	// PageByGraph finds our Pages by their Graph ids; those we do not know are
 	// left out.
 	PageByGraph func(ctx context.Context, graphIDs []string) (map[string]uuid.UUID, error)

@@ -29,7 +29,8 @@ type Suite struct {
 	Kind channel.Kind
 	// New makes a sender that calls the server at url.
 	New func(tb testing.TB, url string) channel.Sender
-	// Batch makes n good messages whose deliveries are numbered from 1.
+	// Batch makes n good messages whose deliveries are numbered from 1, each
+	// with a mark of its own.
 	Batch func(n int) channel.Batch
 	// Accept answers like a provider that takes everything.
 	Accept http.Handler

@@ -201,7 +201,7 @@ func requireSilent(t *testing.T, s Suite, b channel.Batch, said string) {
 func Private(b channel.Batch) []string {
 	all := []string{b.Page.AccessToken, b.Page.GraphID, b.Mail.Subject, b.Mail.HTML, b.Mail.Text}
 	for _, m := range b.Messages {
-		all = append(all, m.To, m.Token, string(m.Body), m.Unsubscribe)
+		all = append(all, m.To, m.Token, m.Mark, string(m.Body), m.Unsubscribe)
 		all = append(all, m.Fill...)
 	}
 	return slices.DeleteFunc(all, func(s string) bool { return len(s) < 4 })

@@ -26,7 +26,7 @@ func outcomes(results []channel.Result) []channel.Outcome {
 	return all
 }
 
-func deliveries(m mail.SGMailV3) []string {
+func marks(m mail.SGMailV3) []string {
 	all := make([]string, 0, len(m.Personalizations))
 	for _, p := range m.Personalizations {
 		all = append(all, p.CustomArgs["bk_delivery"])
@@ -49,10 +49,10 @@ func TestSendWritesOneRequestForAll(t *testing.T) {
 		"tracking_settings": {
 			"click_tracking": {"enable": false, "enable_text": false}, "open_tracking": {"enable": false}, "subscription_tracking": {"enable": false}},
 		"personalizations": [
-			{"to": [{"email": "person1@example.com"}], "custom_args": {"bk_delivery": "1"},
+			{"to": [{"email": "person1@example.com"}], "custom_args": {"bk_delivery": "mark1"},
 			 "substitutions": {"%%b0h%%": "Ann &amp; Bo", "%%b0t%%": "Ann & Bo", "%%b1%%": "https://go.example/l/000000"},
 			 "headers": {"List-Unsubscribe": "<https://go.example/u/000000>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}},
-			{"to": [{"email": "person2@example.com"}], "custom_args": {"bk_delivery": "2"},
+			{"to": [{"email": "person2@example.com"}], "custom_args": {"bk_delivery": "mark2"},
 			 "substitutions": {"%%b0h%%": "Ann &amp; Bo", "%%b0t%%": "Ann & Bo", "%%b1%%": "https://go.example/l/000001"},
 			 "headers": {"List-Unsubscribe": "<https://go.example/u/000001>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}}]
 	}`, server.raw[0])
@@ -85,7 +85,7 @@ func TestSendGoesOnWithoutTheRecipientsRefused(t *testing.T) {
 	require.Equal(t, []channel.Outcome{channel.Accepted, channel.Gone, channel.Accepted, channel.Refused, channel.Accepted}, outcomes(results))
 	require.Equal(t, "msg2", results[4].ProviderID)
 	require.Len(t, server.requests, 2)
-	require.Equal(t, []string{"1", "3", "5"}, deliveries(server.requests[1]))
+	require.Equal(t, []string{"mark1", "mark3", "mark5"}, marks(server.requests[1]))
 }
 
 func TestSendReadsPlacesInBrackets(t *testing.T) {
@@ -152,9 +152,9 @@ func TestSendWritesOutWhatDoesNotFitIntoSubstitutions(t *testing.T) {
 	b.Messages[1].Fill = []string{long, "%%b1%% Bo", "https://go.example/l/x"}
 	results := server.start(t).Send(t.Context(), b)
 	require.Equal(t, []channel.Outcome{channel.Accepted, channel.Accepted, channel.Accepted}, outcomes(results))
-	require.Equal(t, []string{"1", "3"}, deliveries(server.requests[0]))
+	require.Equal(t, []string{"mark1", "mark3"}, marks(server.requests[0]))
 	alone := server.requests[1]
-	require.Equal(t, []string{"2"}, deliveries(alone))
+	require.Equal(t, []string{"mark2"}, marks(alone))
 	require.Empty(t, alone.Personalizations[0].Substitutions)
 	require.NotEmpty(t, alone.Personalizations[0].Headers)
 	require.Equal(t, "Back in stock, %%b1%% Bo", alone.Subject, "a value is not read for holes again")
@@ -168,7 +168,7 @@ func TestSendRefusesValuesThatDoNotFitTheHoles(t *testing.T) {
 	b.Messages[1].Fill = b.Messages[1].Fill[:2]
 	results := server.start(t).Send(t.Context(), b)
 	require.Equal(t, []channel.Outcome{channel.Accepted, channel.Refused, channel.Accepted}, outcomes(results))
-	require.Equal(t, []string{"1", "3"}, deliveries(server.requests[0]))
+	require.Equal(t, []string{"mark1", "mark3"}, marks(server.requests[0]))
 }
 
 func TestSendStopsCallingOnceTheSenderIsStopped(t *testing.T) {

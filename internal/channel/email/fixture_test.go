@@ -49,6 +49,9 @@ func fixture(tb testing.TB, name string) string {
 	return string(b)
 }
 
+// mark is the mark of a delivery in these tests.
+func mark(delivery int64) string { return "mark" + strconv.FormatInt(delivery, 10) }
+
 // mails makes n messages of one mail, numbered from 1.
 func mails(n int) channel.Batch {
 	b := channel.Batch{Lane: channel.LaneEmail, Mail: channel.Mail{
@@ -59,7 +62,7 @@ func mails(n int) channel.Batch {
 	}}
 	for i := range n {
 		b.Messages = append(b.Messages, channel.Message{
-			Delivery: int64(i + 1), To: fmt.Sprintf("person%d@example.com", i+1),
+			Delivery: int64(i + 1), Mark: mark(int64(i + 1)), To: fmt.Sprintf("person%d@example.com", i+1),
 			Fill:        []string{"Ann &amp; Bo", "Ann & Bo", fmt.Sprintf("https://go.example/l/%06d", i)},
 			Unsubscribe: fmt.Sprintf("https://go.example/u/%06d", i),
 		})
@@ -109,7 +112,7 @@ func (s *sendgrid) start(tb testing.TB) *email.Client {
 func names(delivery int64) func(mail.SGMailV3) (int, string) {
 	return func(m mail.SGMailV3) (int, string) {
 		for i, p := range m.Personalizations {
-			if p.CustomArgs["bk_delivery"] == strconv.FormatInt(delivery, 10) {
+			if p.CustomArgs["bk_delivery"] == mark(delivery) {
 				return 400, fmt.Sprintf(`{"errors":[{"message":"Does not contain a valid address.","field":"personalizations.%d.to.0.email"}]}`, i)
 			}
 		}

@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"strconv"
 	"strings"
 	"time"
 
@@ -93,19 +92,16 @@ type notice struct {
 	Event     string `json:"event"`
 	Timestamp int64  `json:"timestamp"`
 	MessageID string `json:"sg_message_id"`
-	Delivery  string `json:"bk_delivery"`
+	Mark      string `json:"bk_delivery"`
 	Type      string `json:"type"`
 	Status    string `json:"status"`
 	Reason    string `json:"reason"`
 }
 
 func (n *notice) event() channel.Event {
-	e := channel.Event{Kind: channel.EventOther}
+	e := channel.Event{Kind: channel.EventOther, Mark: n.Mark}
 	if n.Timestamp > 0 {
 		e.At = time.Unix(n.Timestamp, 0).UTC()
-	}
-	if d, err := strconv.ParseInt(n.Delivery, 10, 64); err == nil && d > 0 {
-		e.Delivery = d
 	}
 	if n.MessageID != "" {
 		e.ProviderIDs = []string{n.MessageID}

@@ -23,35 +23,36 @@ func TestEventsReadsEveryKind(t *testing.T) {
 	events, err := webhook.receiver(t).Events(webhook.callback(t, fixture(t, "events.json")))
 	require.NoError(t, err)
 	type short struct {
-		Kind     channel.EventKind
-		Delivery int64
-		Outcome  channel.Outcome
-		Code     string
+		Kind    channel.EventKind
+		Mark    string
+		Outcome channel.Outcome
+		Code    string
 	}
 	got := make([]short, 0, len(events))
 	for _, e := range events {
-		got = append(got, short{e.Kind, e.Delivery, e.Outcome, e.Code})
+		got = append(got, short{e.Kind, e.Mark, e.Outcome, e.Code})
+		require.Zero(t, e.Delivery, "whose mark it is, is not for the channel to say")
 	}
 	require.Equal(t, []short{
-		{channel.EventAccepted, 101, "", ""},
-		{channel.EventDelivered, 101, "", ""},
-		{channel.EventOther, 101, "", ""},
-		{channel.EventFailed, 102, channel.Gone, "bounce/5.1.1"},
-		{channel.EventFailed, 103, channel.Refused, "blocked/4.7.1"},
-		{channel.EventFailed, 103, channel.Refused, "expired"},
-		{channel.EventFailed, 104, channel.Gone, "dropped/bounced"},
-		{channel.EventFailed, 105, channel.OptedOut, "dropped/unsubscribed"},
-		{channel.EventFailed, 106, channel.OptedOut, "dropped/spam_report"},
-		{channel.EventFailed, 107, channel.Gone, "dropped/invalid"},
-		{channel.EventFailed, 108, channel.Refused, "dropped/header"},
-		{channel.EventFailed, 109, channel.StopTheLine, "dropped/quota"},
-		{channel.EventFailed, 110, channel.Refused, "dropped"},
-		{channel.EventFailed, 111, channel.OptedOut, "spamreport"},
-		{channel.EventFailed, 112, channel.OptedOut, "unsubscribe"},
-		{channel.EventFailed, 113, channel.OptedOut, "group_unsubscribe"},
-		{channel.EventOther, 114, "", ""},
-		{channel.EventOther, 114, "", ""},
-		{channel.EventOther, 0, "", ""},
+		{channel.EventAccepted, "mark101", "", ""},
+		{channel.EventDelivered, "mark101", "", ""},
+		{channel.EventOther, "mark101", "", ""},
+		{channel.EventFailed, "mark102", channel.Gone, "bounce/5.1.1"},
+		{channel.EventFailed, "mark103", channel.Refused, "blocked/4.7.1"},
+		{channel.EventFailed, "mark103", channel.Refused, "expired"},
+		{channel.EventFailed, "mark104", channel.Gone, "dropped/bounced"},
+		{channel.EventFailed, "mark105", channel.OptedOut, "dropped/unsubscribed"},
+		{channel.EventFailed, "mark106", channel.OptedOut, "dropped/spam_report"},
+		{channel.EventFailed, "mark107", channel.Gone, "dropped/invalid"},
+		{channel.EventFailed, "mark108", channel.Refused, "dropped/header"},
+		{channel.EventFailed, "mark109", channel.StopTheLine, "dropped/quota"},
+		{channel.EventFailed, "mark110", channel.Refused, "dropped"},
+		{channel.EventFailed, "mark111", channel.OptedOut, "spamreport"},
+		{channel.EventFailed, "mark112", channel.OptedOut, "unsubscribe"},
+		{channel.EventFailed, "mark113", channel.OptedOut, "group_unsubscribe"},
+		{channel.EventOther, "mark114", "", ""},
+		{channel.EventOther, "mark114", "", ""},
+		{channel.EventOther, "", "", ""},
 	}, got)
 	require.Equal(t, time.Unix(1764000000, 0).UTC(), events[0].At)
 	require.Equal(t, []string{"14c5d75ce93.filter1"}, events[0].ProviderIDs)
@@ -62,16 +63,14 @@ func TestEventsReadsEveryKind(t *testing.T) {
 func TestEventsReturnsTheRestOfABrokenBody(t *testing.T) {
 	t.Parallel()
 	webhook := newSigner(t)
-	body := `[{"event":"delivered","bk_delivery":"1"},{"event":["hidden@example.com"]},17,{"event":"delivered","bk_delivery":"-2"},{"event":"delivered","bk_delivery":"x"}]`
+	body := `[{"event":"delivered","bk_delivery":"mark1"},{"event":["hidden@example.com"]},17,{"event":"delivered","bk_delivery":"-2 ü"},{"event":"delivered"}]`
 	events, err := webhook.receiver(t).Events(webhook.callback(t, body))
 	require.True(t, fault.Is(err, fault.Malformed))
 	require.ErrorContains(t, err, "event 1")
 	require.ErrorContains(t, err, "event 2")
 	require.NotContains(t, err.Error(), "hidden")
 	require.Len(t, events, 3)
-	require.Equal(t, int64(1), events[0].Delivery)
-	require.Zero(t, events[1].Delivery)
-	require.Zero(t, events[2].Delivery)
+	require.Equal(t, []string{"mark1", "-2 ü", ""}, []string{events[0].Mark, events[1].Mark, events[2].Mark})
 
 	_, err = webhook.receiver(t).Events(channel.Callback{Body: []byte(`{}`)})
 	require.True(t, fault.Is(err, fault.Malformed))
@@ -79,7 +78,7 @@ func TestEventsReturnsTheRestOfABrokenBody(t *testing.T) {
 
 func TestBounceKeepsALongStatusOut(t *testing.T) {
 	t.Parallel()
-	body := `[{"event":"bounce","status":"550 kim@example.com unknown","bk_delivery":"1"}]`
+	body := `[{"event":"bounce","status":"550 kim@example.com unknown","bk_delivery":"mark1"}]`
 	events, err := newSigner(t).receiver(t).Events(channel.Callback{Body: []byte(body)})
 	require.NoError(t, err)
 	require.Equal(t, "bounce", events[0].Code)

@@ -1,15 +1,13 @@
 package email
 
 import (
-	"strconv"
-
 	"github.com/sendgrid/sendgrid-go/helpers/mail"
 
 	"beckon/internal/channel"
 )
 
-// deliveryArg is the name under which our number travels and comes back.
-const deliveryArg = "bk_delivery"
+// markArg is the name under which the mark travels and comes back.
+const markArg = "bk_delivery"
 
 // body writes one mail/send request: the texts once, and a personalization
 // with exactly one recipient for each message, as those in one would see each other.
@@ -42,7 +40,7 @@ func (c *Client) body(m channel.Mail, messages []channel.Message, at []int) []by
 func personalization(holes []string, m *channel.Message) *mail.Personalization {
 	p := &mail.Personalization{
 		To:         []*mail.Email{{Address: m.To}},
-		CustomArgs: map[string]string{deliveryArg: strconv.FormatInt(m.Delivery, 10)},
+		CustomArgs: map[string]string{markArg: m.Mark},
 	}
 	if len(holes) > 0 {
 		p.Substitutions = make(map[string]string, len(holes))

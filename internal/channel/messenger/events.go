@@ -169,9 +169,8 @@ func (it *item) event(page string, entryTime json.Number) channel.Event {
 // echo is a message that the Page sent: the person is its recipient.
 func (m *message) echo(e *channel.Event, person string) {
 	e.Kind, e.PSID, e.ProviderIDs = channel.EventEcho, person, named(m.MID)
-	number, ours := strings.CutPrefix(m.Metadata, metadataPrefix)
-	if n, err := strconv.ParseInt(number, 10, 64); ours && err == nil && n > 0 {
-		e.Delivery = n
+	if mark, found := strings.CutPrefix(m.Metadata, metadataPrefix); found {
+		e.Mark = mark
 	}
 }
 

@@ -43,12 +43,15 @@ func fixture(tb testing.TB, name string) string {
 	return string(b)
 }
 
+// mark is the mark of a delivery in these tests.
+func mark(delivery int64) string { return "mark" + strconv.FormatInt(delivery, 10) }
+
 // window makes n messages inside the window, numbered from 1.
 func window(n int) channel.Batch {
 	b := channel.Batch{Lane: channel.Window, Page: channel.Page{GraphID: pageID, AccessToken: pageToken}}
 	for i := range n {
 		b.Messages = append(b.Messages, channel.Message{
-			Delivery: int64(i + 1), To: person, Body: []byte(`{"text":"They are back in stock."}`),
+			Delivery: int64(i + 1), Mark: mark(int64(i + 1)), To: person, Body: []byte(`{"text":"They are back in stock."}`),
 		})
 	}
 	return b
@@ -77,7 +80,7 @@ func graph(refused int64) http.Handler {
 		}
 		body, _ := io.ReadAll(r.Body)
 		_ = json.Unmarshal(body, &call)
-		if call.Message.Metadata == "bk:"+strconv.FormatInt(refused, 10) {
+		if call.Message.Metadata == "bk:"+mark(refused) {
 			w.WriteHeader(http.StatusBadRequest)
 			_, _ = io.WriteString(w, `{"error":{"message":"no","code":100,"error_subcode":2018001}}`)
 			return

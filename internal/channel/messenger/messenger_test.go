@@ -42,20 +42,20 @@ func TestSendWritesEachLaneItsWay(t *testing.T) {
 		want  string
 	}{
 		"window": {
-			on(channel.Window, channel.Message{Delivery: 5, To: person, Token: "unused", Body: body}),
-			`{"recipient":{"id":"24680135791113"},"messaging_type":"UPDATE","message":{"text":"Hi","metadata":"bk:5"}}`,
+			on(channel.Window, channel.Message{Delivery: 5, Mark: "aZ5", To: person, Token: "unused", Body: body}),
+			`{"recipient":{"id":"24680135791113"},"messaging_type":"UPDATE","message":{"text":"Hi","metadata":"bk:aZ5"}}`,
 		},
 		"one time": {
-			on(channel.OneTime, channel.Message{Delivery: 6, To: person, Token: "t0k\"en", Body: body}),
-			`{"recipient":{"one_time_notif_token":"t0k\"en"},"message":{"text":"Hi","metadata":"bk:6"}}`,
+			on(channel.OneTime, channel.Message{Delivery: 6, Mark: "aZ6", To: person, Token: "t0k\"en", Body: body}),
+			`{"recipient":{"one_time_notif_token":"t0k\"en"},"message":{"text":"Hi","metadata":"bk:aZ6"}}`,
 		},
 		"utility": {
-			on(channel.Utility, channel.Message{Delivery: 7, To: person, Body: []byte(`{"template":{"name":"visit"}}`)}),
-			`{"recipient":{"id":"24680135791113"},"messaging_type":"UTILITY","message":{"template":{"name":"visit"},"metadata":"bk:7"}}`,
+			on(channel.Utility, channel.Message{Delivery: 7, Mark: "aZ7", To: person, Body: []byte(`{"template":{"name":"visit"}}`)}),
+			`{"recipient":{"id":"24680135791113"},"messaging_type":"UTILITY","message":{"template":{"name":"visit"},"metadata":"bk:aZ7"}}`,
 		},
 		"recurring": {
-			on(channel.Recurring, channel.Message{Delivery: 8, Token: "NMT", Body: []byte(" {} ")}),
-			`{"recipient":{"notification_messages_token":"NMT"},"message":{"metadata":"bk:8"}}`,
+			on(channel.Recurring, channel.Message{Delivery: 8, Mark: "aZ8", Token: "NMT", Body: []byte(" {} ")}),
+			`{"recipient":{"notification_messages_token":"NMT"},"message":{"metadata":"bk:aZ8"}}`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -101,7 +101,7 @@ func TestSendKeepsEveryPersonAndTextWhole(t *testing.T) {
 		text := rapid.String().Draw(rt, "text")
 		body, err := json.Marshal(map[string]string{"text": text, "metadata": "theirs"})
 		require.NoError(rt, err)
-		m := channel.Message{Delivery: 42, To: to, Body: body}
+		m := channel.Message{Delivery: 42, Mark: "aZ42", To: to, Body: body}
 		require.Equal(rt, channel.Accepted, client.Send(t.Context(), on(channel.Window, m))[0].Outcome)
 
 		var got struct {
@@ -111,7 +111,7 @@ func TestSendKeepsEveryPersonAndTextWhole(t *testing.T) {
 		require.NoError(rt, json.Unmarshal([]byte(last.body), &got))
 		require.Equal(rt, to, got.Recipient.ID)
 		require.Equal(rt, text, got.Message.Text)
-		require.Equal(rt, "bk:42", got.Message.Metadata)
+		require.Equal(rt, "bk:aZ42", got.Message.Metadata)
 	})
 }
 

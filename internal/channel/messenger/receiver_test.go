@@ -30,7 +30,7 @@ func TestEventsReadsEveryShape(t *testing.T) {
 		{Kind: channel.EventReferral, At: at(4000), Ref: "w3Hn8Tt1"},
 		{Kind: channel.EventOptIn, At: at(5000), OptInType: "one_time_notif_req", Payload: "bk:topic:courses", Token: "7799553311"},
 		{Kind: channel.EventOptIn, At: at(6000), OptInType: "notification_messages/stop_notifications", Payload: "topic=courses", Token: "NMT-42"},
-		{Kind: channel.EventEcho, At: at(7000), Delivery: 9007199254740993, ProviderIDs: []string{"m_echo"}},
+		{Kind: channel.EventEcho, At: at(7000), Mark: "4hT0pQ9zLw2KxN7b", ProviderIDs: []string{"m_echo"}},
 		{Kind: channel.EventEcho, At: at(7500), ProviderIDs: []string{"m_inbox"}},
 		{Kind: channel.EventDelivered, At: at(8000), ProviderIDs: []string{"m_echo", "m_other"}, Watermark: at(7600)},
 		{Kind: channel.EventDelivered, At: at(9000), Watermark: at(7700)},
@@ -97,26 +97,28 @@ func TestStandbyNeverOpensTheWindow(t *testing.T) {
 	}
 }
 
-func TestDeliveryNumbersComeBackFromTheEcho(t *testing.T) {
+func TestMarksComeBackFromTheEcho(t *testing.T) {
 	t.Parallel()
 	client, last := recorder(t)
 	rapid.Check(t, func(rt *rapid.T) {
-		n := rapid.Int64Min(1).Draw(rt, "delivery")
-		client.Send(t.Context(), on(channel.Window, channel.Message{Delivery: n, To: person, Body: []byte("{}")}))
+		mark := rapid.StringN(1, 40, -1).Draw(rt, "mark")
+		client.Send(t.Context(), on(channel.Window, channel.Message{Delivery: 42, Mark: mark, To: person, Body: []byte("{}")}))
 		_, sent, _ := strings.Cut(last.body, `"message":{`)
 		echo := `{"object":"page","entry":[{"id":"1","messaging":[{"message":{"is_echo":true,` + strings.TrimSuffix(sent, "}") + `}]}]}`
 		events, err := receiver().Events(signed(echo))
 		require.NoError(rt, err)
-		require.Equal(rt, n, events[0].Delivery)
+		require.Equal(rt, mark, events[0].Mark)
+		require.Zero(rt, events[0].Delivery, "whose mark it is, is not for the channel to say")
 	})
 }
 
-func TestForeignMetadataIsNotOurs(t *testing.T) {
+func TestForeignMetadataIsNoMark(t *testing.T) {
 	t.Parallel()
-	for _, metadata := range []string{"", "bk:", "bk:x", "12", "BK:12", "bk:-3", "bk:0", "bk:99999999999999999999999"} {
+	for _, metadata := range []string{"", "bk:", "bk", "12", "BK:12", " bk:12", "b:k12"} {
 		events, err := receiver().Events(signed(`{"object":"page","entry":[{"messaging":[{"message":{"is_echo":true,"metadata":"` + metadata + `"}}]}]}`))
 		require.NoError(t, err)
 		require.Equal(t, channel.EventEcho, events[0].Kind)
+		require.Empty(t, events[0].Mark, metadata)
 		require.Zero(t, events[0].Delivery, metadata)
 	}
 }

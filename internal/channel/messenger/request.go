@@ -4,12 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"strconv"
 
 	"beckon/internal/channel"
 )
 
-// metadataPrefix marks our own messages when Messenger echoes them back.
+// metadataPrefix stands before a mark: other apps write metadata too.
 const metadataPrefix = "bk:"
 
 // Errors of a message that cannot be written down. They hold no part of it.
@@ -30,14 +29,14 @@ func request(lane channel.Lane, m *channel.Message) ([]byte, error) {
 	if len(msg) < 2 || msg[0] != '{' || !json.Valid(msg) {
 		return nil, errNoObject
 	}
-	b := make([]byte, 0, len(msg)+len(m.To)+len(m.Token)+128)
+	b := make([]byte, 0, len(msg)+len(m.To)+len(m.Token)+len(m.Mark)+128)
 	b = append(b, `{"recipient":{`...)
 	b = append(appendString(append(b, to.key...), to.value), '}')
 	if kind != "" {
 		b = append(append(append(b, `,"messaging_type":"`...), kind...), '"')
 	}
 	b = append(b, `,"message":`...)
-	return append(appendMessage(b, msg, m.Delivery), '}'), nil
+	return append(appendMessage(b, msg, m.Mark), '}'), nil
 }
 
 type addressee struct{ key, value string }
@@ -64,17 +63,16 @@ func recipient(lane channel.Lane, m *channel.Message) (to addressee, messagingTy
 	return to, messagingType, nil
 }
 
-// appendMessage adds the message object with our metadata as its last member,
-// so that it wins over one that the object may already have.
-func appendMessage(b, object []byte, delivery int64) []byte {
+// appendMessage adds the message object with the mark as metadata, as its last
+// member, so that it wins over one that the object may already have.
+func appendMessage(b, object []byte, mark string) []byte {
 	members := bytes.TrimSpace(object[1 : len(object)-1])
 	b = append(b, '{')
 	if len(members) > 0 {
 		b = append(append(b, members...), ',')
 	}
-	b = append(b, `"metadata":"`+metadataPrefix...)
-	b = strconv.AppendInt(b, delivery, 10)
-	return append(b, `"}`...)
+	b = append(b, `"metadata":`...)
+	return append(appendString(b, metadataPrefix+mark), '}')
 }
 
 // appendString adds s as a JSON string. Ids and tokens are plain characters.
