@@ -63,6 +63,7 @@ func (o demoOptions) run(cmd *cobra.Command, environ []string) (err error) {
 	sc := newScreen(cmd.OutOrStdout(), environ)
 	story := &story{screen: sc, api: newAPIClient(s.config.PublicURL, s.config.BootstrapKey), sim: s.sim, cast: newCast(o.contacts), room: room.what}
 	return s.run(ctx, func(ctx context.Context) error {
+		defer story.api.http.CloseIdleConnections()
 		if err := story.tell(ctx); err != nil || o.exit {
 			return err
 		}
@@ -160,6 +161,7 @@ func (s *stage) run(ctx context.Context, play func(context.Context) error) (err 
 	g.Go(func() error { return s.app.run(ctx, s.front) })
 	g.Go(func() error {
 		defer end()
+		defer s.sim.Close() // a connection that was never used would hold up the end
 		return play(ctx)
 	})
 	return g.Wait()

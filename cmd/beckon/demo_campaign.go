@@ -103,7 +103,7 @@ func (s *story) send(ctx context.Context) error {
 		return err
 	}
 	var r reportAnswer
-	err := await(ctx, patience, 40*time.Millisecond, func() (bool, error) {
+	err := await(ctx, patience, 150*time.Millisecond, func() (bool, error) {
 		if err := s.api.get(ctx, "/v1/campaigns/"+s.campaign+"/report", &r); err != nil {
 			return false, err
 		}

@@ -21,7 +21,8 @@ type apiClient struct {
 }
 
 func newAPIClient(base, key string) *apiClient {
-	return &apiClient{strings.TrimRight(base, "/"), key, &http.Client{Timeout: time.Minute,
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	return &apiClient{strings.TrimRight(base, "/"), key, &http.Client{Timeout: time.Minute, Transport: t,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 

@@ -28,7 +28,7 @@ type story struct {
 }
 
 // How long something may take on a busy machine.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 const topicSlug = "courses"
 
@@ -208,7 +208,7 @@ func (s *story) chat(ctx context.Context) error {
 // settled waits until all that was posted has been applied.
 func (s *story) settled(ctx context.Context, talked []sample.Person, known, granted int) error {
 	tokens := granted + len(s.cast.all(permitted)) + len(s.cast.all(saidYesLate))
-	return await(ctx, patience, 50*time.Millisecond, func() (bool, error) {
+	return await(ctx, patience, 150*time.Millisecond, func() (bool, error) {
 		if err := s.know(ctx); err != nil {
 			return false, err
 		}

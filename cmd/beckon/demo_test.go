@@ -47,7 +47,7 @@ func requireTold(t *testing.T, code int, out, errOut string) {
 
 func TestDemoAccountsForEverybodyOnSQLite(t *testing.T) {
 	t.Parallel()
-	code, out, errOut := command(t, none, "demo", "--exit", "--contacts", "300")
+	code, out, errOut := command(t, none, "demo", "--exit", "--contacts", "100")
 	requireTold(t, code, out, errOut)
 	require.Contains(t, out, "Database: SQLite")
 }
@@ -56,7 +56,7 @@ func TestDemoAccountsForEverybodyOnPostgreSQL(t *testing.T) {
 	t.Parallel()
 	server := dbtest.PostgresURL(t)
 	before := rooms(t, server)
-	code, out, errOut := command(t, func() []string { return []string{"BECKON_DATABASE_URL=" + server} }, "demo", "--exit", "--contacts", "300")
+	code, out, errOut := command(t, func() []string { return []string{"BECKON_DATABASE_URL=" + server} }, "demo", "--exit", "--contacts", "100")
 	requireTold(t, code, out, errOut)
 	require.Contains(t, out, "Database: PostgreSQL, database beckon_demo_")
 	require.Equal(t, before, rooms(t, server), "the demo leaves nothing in the database it was given")
@@ -77,8 +77,11 @@ func TestDemoGoesOnServingUntilItIsStopped(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	out := &watched{seen: make(chan string, 1), want: "Docs  "}
+	environ := []string{"BECKON_DATABASE_URL=" + dbtest.PostgresURL(t)}
 	done, errOut := make(chan int, 1), &bytes.Buffer{}
-	go func() { done <- run(ctx, []string{"demo", "--contacts", "150"}, none, out, errOut) }()
+	go func() {
+		done <- run(ctx, []string{"demo", "--contacts", "100"}, func() []string { return environ }, out, errOut)
+	}()
 	docs := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(<-out.seen), "Docs"))
 	resp, err := http.Get(docs)
 	require.NoError(t, err)
@@ -159,7 +162,7 @@ func TestDemoTakesASchemaWhereItMayMakeNoDatabase(t *testing.T) {
 	t.Parallel()
 	server := dbtest.PostgresURL(t)
 	mine := restricted(t, server, "CREATE")
-	code, out, errOut := command(t, func() []string { return []string{"BECKON_DATABASE_URL=" + mine} }, "demo", "--exit", "--contacts", "150")
+	code, out, errOut := command(t, func() []string { return []string{"BECKON_DATABASE_URL=" + mine} }, "demo", "--exit", "--contacts", "100")
 	requireTold(t, code, out, errOut)
 	require.Contains(t, out, "Database: PostgreSQL, schema beckon_demo_")
 	require.Zero(t, rooms(t, server))

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"beckon/internal/simulator"
+)
+
+func noEnv(string) string { return "" }
+
+// built is the program, built for the test.
+func built(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "beckon")
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "beckon/cmd/beckon").CombinedOutput()
+	require.NoError(t, err, string(out))
+	return path
+}
+
+func TestBenchMeasuresEverythingAndLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	var out, errOut bytes.Buffer
+	err := run(t.Context(), []string{"-beckon", built(t), "-contacts", "500", "-limit", "3m"}, noEnv, &out, &errOut)
+	require.NoError(t, err, "%s\n%s", &out, &errOut)
+	table := out.String()[strings.LastIndex(out.String(), "target, on PostgreSQL"):]
+	for _, name := range []string{"import  ", "import again", "plan", "send: Messenger, one-time tokens", "send: Messenger, in the window", "send: SMS", "send: e-mail",
+		"webhook events", "peak memory", "bare client: Messenger", "bare client: SMS", "bare client: e-mail", "beckon / bare"} {
+		require.Contains(t, table, name)
+	}
+	require.NotContains(t, table, " 0 contacts/s")
+	require.NotContains(t, table, " 0 messages/s")
+}
+
+func TestBenchTakesNoNonsense(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "beckon")
+	require.NoError(t, os.WriteFile(file, nil, 0o700))
+	for _, args := range [][]string{{"-contacts", "10"}, {"-contacts", "6000000"}, {"-nonsense"}, {"left", "over"}} {
+		_, err := parse(append([]string{"-beckon", file}, args...), noEnv, io.Discard)
+		require.Error(t, err, args)
+	}
+	_, err := parse([]string{"-beckon", file + "-not-there"}, noEnv, io.Discard)
+	require.ErrorIs(t, err, os.ErrNotExist)
+	o, err := parse([]string{"-beckon", file, "-short"}, func(string) string { return "postgres://x" }, io.Discard)
+	require.NoError(t, err)
+	require.Equal(t, shortRun, o.contacts)
+	require.Len(t, engines(o), 2)
+	require.NoError(t, run(t.Context(), []string{"-h"}, noEnv, io.Discard, io.Discard))
+}
+
+func TestBenchGivesUpWhenTheProgramDoesNotStart(t *testing.T) {
+	t.Parallel()
+	broken := filepath.Join(t.TempDir(), "beckon")
+	require.NoError(t, os.WriteFile(broken, []byte("#!/bin/sh\nexit 3\n"), 0o700))
+	err := run(t.Context(), []string{"-beckon", broken}, noEnv, io.Discard, io.Discard)
+	require.ErrorContains(t, err, "the simulator did not start")
+	_, _, err = startServer(t.Context(), options{beckon: broken, parallel: 1}, "127.0.0.1:1", nil, io.Discard)
+	require.ErrorContains(t, err, "exit status 3")
+	_, err = start("nothing", []string{broken + "-not-there"}, nil, nil, nil)
+	require.Error(t, err)
+}
+
+func TestFiguresAreJudgedByTheirTarget(t *testing.T) {
+	t.Parallel()
+	for want, f := range map[string]figure{
+		"":                           {value: 5, unit: "x"},
+		"8,000 m/s: reached":         {value: 8000, unit: "m/s", target: 8000},
+		"8,000 m/s: NOT reached":     {value: 7999, unit: "m/s", target: 8000},
+		"at most 200 MB: reached":    {value: 199, unit: "MB", target: 200, most: true},
+		"at most 20 MB: NOT reached": {value: 21, unit: "MB", target: 20, most: true},
+	} {
+		require.Equal(t, want, f.verdict())
+	}
+	require.Equal(t, "1,234,567 m/s", figure{value: 1234566.7, unit: "m/s"}.String())
+	require.Equal(t, "0.87", figure{value: 0.868, ratio: true}.String())
+}
+
+func TestTableJudgesOnlyWhatTheTargetsAreFor(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	tb := &table{}
+	tb.print(&out)
+	require.Empty(t, out.String())
+	tb.add(engine{name: "SQLite"}, []figure{{name: "plan", value: 1, unit: "c/s", target: 2}})
+	tb.print(&out)
+	require.NotContains(t, out.String(), "reached")
+	tb.add(engine{name: "PostgreSQL", judged: true}, []figure{{name: "plan", value: 3, unit: "c/s", target: 2}})
+	tb.print(&out)
+	require.Contains(t, out.String(), "1 c/s               3 c/s   2 c/s: reached")
+}
+
+func TestRecorderKeepsTheLongestCallAndPassesAllOn(t *testing.T) {
+	t.Parallel()
+	sim := simulator.New(simulator.Config{Lean: true})
+	back := httptest.NewServer(sim.Handler())
+	t.Cleanup(back.Close)
+	rec, err := newRecorder(back.URL)
+	require.NoError(t, err)
+	front := httptest.NewServer(rec)
+	t.Cleanup(front.Close)
+	sim.AddPage("1", "t")
+	sim.AddPeople("1", 1)
+	for _, text := range []string{"Hi", "Hello there", "Yo"} {
+		body, err := json.Marshal(map[string]any{"messaging_type": "RESPONSE", "recipient": map[string]string{"id": "psid-1"}, "message": map[string]string{"text": text}})
+		require.NoError(t, err)
+		c := newClient(front.URL, "t")
+		require.NoError(t, c.call(t.Context(), http.MethodPost, "/graph/v25.0/1/messages", "application/json", bytes.NewReader(body), nil))
+	}
+	call := rec.kept[simulator.Graph]
+	require.Contains(t, string(call.body), "Hello there")
+	require.Equal(t, back.URL+"/graph/v25.0/1/messages", call.url)
+	require.Equal(t, int64(3), sim.Counts()[simulator.Graph].Accepted)
+
+	rate, err := flood(t.Context(), call, 4, 50)
+	require.NoError(t, err)
+	require.Positive(t, rate)
+	require.Equal(t, int64(53), sim.Counts()[simulator.Graph].Accepted)
+	call.url = back.URL + "/graph/v25.0/2/messages"
+	_, err = flood(t.Context(), call, 4, 50)
+	require.ErrorContains(t, err, "status 4", "a call that is refused is not counted as fast")
+}
+
+func TestUntilAsksAgain(t *testing.T) {
+	t.Parallel()
+	n := 0
+	require.NoError(t, until(t.Context(), time.Minute, func() (bool, error) { n++; return n == 2, nil }))
+	require.ErrorContains(t, until(t.Context(), time.Millisecond, func() (bool, error) { return false, nil }), "waited too long")
+	broken := errors.New("broken")
+	require.ErrorIs(t, until(t.Context(), time.Minute, func() (bool, error) { return false, broken }), broken)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, until(ctx, time.Minute, func() (bool, error) { return false, nil }), context.Canceled)
+}
