@@ -102,13 +102,10 @@ func (c Campaign) Define() (*Definition, error) {
 		Audience: who, Route: lanes, Content: compiled, Warnings: warnings}, nil
 }
 
-// driven are the lanes this release sends on.
-func driven(l channel.Lane) bool {
-	switch l {
-	case channel.Window, channel.OneTime, channel.LaneSMS, channel.LaneEmail:
-		return true
-	}
-	return false
+// Lanes returns the lanes that this release sends on, in the default order of
+// preference.
+func Lanes() []channel.Lane {
+	return []channel.Lane{channel.Window, channel.OneTime, channel.LaneSMS, channel.LaneEmail}
 }
 
 func checkRoute(lanes []channel.Lane, src content.Source) []fault.Field {
@@ -120,7 +117,7 @@ func checkRoute(lanes []channel.Lane, src content.Source) []fault.Field {
 	for i, l := range lanes {
 		at := fmt.Sprintf("/route/%d", i)
 		switch {
-		case !driven(l):
+		case !slices.Contains(Lanes(), l):
 			out = append(out, fault.Field{Pointer: at, Code: "not_allowed", Detail: "This lane is not one of window, one_time, sms, email."})
 		case seen[l]:
 			out = append(out, fault.Field{Pointer: at, Code: "duplicate", Detail: "Each lane stands in a route once."})
@@ -146,11 +143,5 @@ func says(src content.Source, kind channel.Kind) bool {
 
 // defaultRoute is every lane that there is something to say on.
 func defaultRoute(src content.Source) []channel.Lane {
-	out := []channel.Lane{}
-	for _, l := range channel.Lanes() {
-		if driven(l) && says(src, l.Kind()) {
-			out = append(out, l)
-		}
-	}
-	return out
+	return slices.DeleteFunc(Lanes(), func(l channel.Lane) bool { return !says(src, l.Kind()) })
 }

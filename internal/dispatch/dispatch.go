@@ -86,7 +86,7 @@ func New(p Parts, size Sizes) *Engine {
 	}
 	queue.Handle(p.Queue, 2, e.plan)
 	queue.Handle(p.Queue, 0, e.send)
-	for _, l := range channel.Lanes() {
+	for _, l := range campaign.Lanes() {
 		p.Queue.Lane(laneQueue(l), size.Parallel)
 	}
 	return e

@@ -124,7 +124,7 @@ func (q *Queue) Open() error {
 		c, err = river.NewClient(riverpgxv5.New(pool), cfg)
 		q.client = onPostgres{c}
 	} else {
-		cfg.FetchPollInterval = 100 * time.Millisecond // no notifications here
+		cfg.FetchPollInterval = 200 * time.Millisecond // no notifications here
 		var c *river.Client[*sql.Tx]
 		c, err = river.NewClient(riversqlite.New(q.db.SQL()), cfg)
 		q.client = onSQLite{c}
