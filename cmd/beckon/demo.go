@@ -20,7 +20,6 @@ import (
 type demoOptions struct {
 	exit, verbose bool
 	contacts      int
-	seed          uint64
 }
 
 func demoCommand(environ func() []string) *cobra.Command {

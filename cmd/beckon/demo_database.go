@@ -60,7 +60,7 @@ func statement(ctx context.Context, server, sql string) error {
 	if err != nil {
 		return fmt.Errorf("reach PostgreSQL: %w", err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // the statement is done
+	defer conn.Close(context.WithoutCancel(ctx))
 	if _, err := conn.Exec(ctx, sql); err != nil {
 		return fmt.Errorf("make room for the demo: %w", err)
 	}

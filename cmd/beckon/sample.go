@@ -58,7 +58,7 @@ func writeSample(out io.Writer, file string, o sample.Options) (err error) {
 	if file == "" {
 		return sample.Write(out, o)
 	}
-	f, err := os.Create(file) //nolint:gosec // the user names the file
+	f, err := os.Create(file)
 	if err != nil {
 		return err
 	}

@@ -33,9 +33,14 @@ func built(t *testing.T) string {
 
 func TestBenchMeasuresEverythingAndLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
-	var out, errOut bytes.Buffer
-	err := run(t.Context(), []string{"-beckon", built(t), "-contacts", "500", "-limit", "3m"}, noEnv, &out, &errOut)
-	require.NoError(t, err, "%s\n%s", &out, &errOut)
+	var out bytes.Buffer
+	told := filepath.Join(t.TempDir(), "stderr")
+	errOut, err := os.Create(told) // all processes write to it
+	require.NoError(t, err)
+	err = run(t.Context(), []string{"-beckon", built(t), "-contacts", "500", "-limit", "3m"}, noEnv, &out, errOut)
+	require.NoError(t, errOut.Close())
+	said, _ := os.ReadFile(told)
+	require.NoError(t, err, "%s\n%s", &out, said)
 	table := out.String()[strings.LastIndex(out.String(), "target, on PostgreSQL"):]
 	for _, name := range []string{"import  ", "import again", "plan", "send: Messenger, one-time tokens", "send: Messenger, in the window", "send: SMS", "send: e-mail",
 		"webhook events", "peak memory", "bare client: Messenger", "bare client: SMS", "bare client: e-mail", "beckon / bare"} {

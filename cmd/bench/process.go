@@ -19,10 +19,9 @@ import (
 
 // process is a program that this one started, and ends.
 type process struct {
-	cmd    *exec.Cmd
-	ended  chan struct{}
-	stderr io.Writer
-	what   string
+	cmd   *exec.Cmd
+	ended chan struct{}
+	what  string
 }
 
 // start runs a program. Its output goes to stdout, or nowhere.
