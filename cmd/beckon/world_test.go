@@ -225,7 +225,7 @@ func list[T any](t require.TestingT, w *world, path string) (all []T) {
 // eventually waits for something that happens by itself soon.
 func eventually(t *testing.T, check func(c *assert.CollectT)) {
 	t.Helper()
-	require.EventuallyWithT(t, check, time.Minute, 20*time.Millisecond)
+	require.EventuallyWithT(t, check, 2*time.Minute, 20*time.Millisecond)
 }
 
 // journal keeps log lines.
