@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -79,7 +78,7 @@ func openImporter(ctx context.Context, cmd *cobra.Command, c Config) (*importer,
 }
 
 func importFile(cmd *cobra.Command, c Config, name string, o contact.ImportOptions) (err error) {
-	var in io.Reader = cmd.InOrStdin()
+	in := cmd.InOrStdin()
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {

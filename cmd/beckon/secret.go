@@ -27,7 +27,7 @@ func openBox(c Config) (*seal.Box, error) {
 }
 
 func keptSecret(path string) (string, error) {
-	b, err := os.ReadFile(path) //nolint:gosec // the operator names the data folder
+	b, err := os.ReadFile(path)
 	if err == nil {
 		return strings.TrimSpace(string(b)), nil
 	}
@@ -42,7 +42,7 @@ func keptSecret(path string) (string, error) {
 		return "", err
 	}
 	secret := base64.StdEncoding.EncodeToString(raw)
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the operator names the data folder
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return keptSecret(path) // another start was faster
 	}

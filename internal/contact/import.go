@@ -146,7 +146,7 @@ func (s *Store) keep(ctx context.Context, id uuid.UUID, r io.Reader) error {
 				return err
 			}
 		}
-		if err != nil {
+		if size < len(buf) { // the end
 			return nil
 		}
 	}

@@ -42,10 +42,10 @@ type cells struct {
 // draftOf reads the cells of a record. An empty cell leaves its field as it is.
 func (c *columns) draftOf(rec record) (Draft, record) {
 	r := &row{record: rec, page: c.options.PageID, token: TokenDraft{Topic: c.options.Topic}}
-	r.Draft.Attributes = map[string]any{}
+	r.Attributes = map[string]any{}
 	for i, v := range rec.cells {
 		if v = strings.TrimSpace(v); v != "" && !r.set(c, c.list[i], v) {
-			r.Draft.Attributes[c.list[i].name] = v
+			r.Attributes[c.list[i].name] = v
 		}
 	}
 	return r.finish(), r.record
@@ -91,7 +91,7 @@ func (r *row) setPhone(col column, v string) bool {
 		return false
 	}
 	if r.Phone.Set {
-		r.Draft.Attributes[r.phone.name] = r.Phone.Value
+		r.Attributes[r.phone.name] = r.Phone.Value
 	}
 	r.Phone, r.phone = Of(v), col
 	return true

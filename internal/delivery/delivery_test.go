@@ -219,7 +219,9 @@ func TestReportAddsUp(t *testing.T) {
 		places = append(places, people(4, channel.LaneSMS)...)
 		places = append(places, delivery.Place{Contact: uuid.Must(uuid.NewV7()), Reason: "no_consent"})
 		first := b.write(places...)
-		b.tx(func(tx *db.Tx) error { return b.Clicked(tx, []delivery.Seen{{first, b.now.Add(time.Second)}, {first, b.now}}) })
+		b.tx(func(tx *db.Tx) error {
+			return b.Clicked(tx, []delivery.Seen{{first, b.now.Add(time.Second)}, {first, b.now}})
+		})
 		require.True(t, b.get(first).ClickedAt.Equal(b.now), "the first click counts")
 		r, err := b.Report(t.Context(), b.campaign)
 		require.NoError(t, err)

@@ -207,7 +207,7 @@ func (e *Engine) fallThrough(tx *db.Tx, def *campaign.Definition, s scope, fx *e
 
 func (e *Engine) whoFalls(tx *db.Tx, def *campaign.Definition, s scope, fallers []settled) (map[uuid.UUID]person, error) {
 	if !def.FallThrough {
-		return nil, nil
+		return map[uuid.UUID]person{}, nil
 	}
 	ids := make([]uuid.UUID, len(fallers))
 	for i, o := range fallers {

@@ -283,7 +283,7 @@ func (s *Simulator) PostEvents(ctx context.Context, events []Event) error {
 	}
 	for start := 0; start < len(events); start += maxEntries {
 		part := events[start:min(start+maxEntries, len(events))]
-		if _, err := s.postOnce(ctx, s.graph.webhook(part)); err != nil {
+		if err := s.postOnce(ctx, s.graph.webhook(part)); err != nil {
 			return err
 		}
 	}

@@ -54,7 +54,7 @@ func callbackClient() *http.Client {
 func (s *Simulator) post(ctx context.Context, cb *callback) error {
 	wait := s.cfg.Receipts.Backoff
 	for try := 0; ; try++ {
-		_, err := s.postOnce(ctx, cb)
+		err := s.postOnce(ctx, cb)
 		if err == nil {
 			return nil
 		}
@@ -78,14 +78,15 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// postOnce sends cb one time and returns the head of the answer.
-func (s *Simulator) postOnce(ctx context.Context, cb *callback) ([]byte, *postError) {
+// postOnce sends cb one time.
+func (s *Simulator) postOnce(ctx context.Context, cb *callback) *postError {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, cb.url, bytes.NewReader(cb.body))
 	if err != nil {
-		return nil, &postError{provider: cb.provider, cause: bare(err)}
+		return &postError{provider: cb.provider, cause: bare(err)}
 	}
 	req.Header = cb.header
-	return s.do(req, cb.provider)
+	_, failed := s.do(req, cb.provider)
+	return failed
 }
 
 func (s *Simulator) do(req *http.Request, p Provider) ([]byte, *postError) {

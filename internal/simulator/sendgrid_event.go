@@ -158,7 +158,7 @@ func (s *Simulator) Unsubscribe(ctx context.Context, to string) error {
 		provider: SendGrid, url: target, body: []byte("List-Unsubscribe=One-Click"),
 		header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}},
 	}
-	if _, err := s.postOnce(ctx, cb); err != nil {
+	if err := s.postOnce(ctx, cb); err != nil {
 		return err
 	}
 	return nil

@@ -145,7 +145,7 @@ func (s *Simulator) Text(ctx context.Context, from, body string) error {
 	if word != "" && s.cfg.AdvancedOptOut {
 		form.Set("OptOutType", word)
 	}
-	if _, err := s.postOnce(ctx, t.form(s.CallbackURL()+"/webhooks/twilio/inbound", form)); err != nil {
+	if err := s.postOnce(ctx, t.form(s.CallbackURL()+"/webhooks/twilio/inbound", form)); err != nil {
 		return err
 	}
 	return nil
