@@ -216,8 +216,8 @@ func (s *Simulator) Close() {
 	s.client.CloseIdleConnections()
 }
 
-// Serve serves Handler on ln and posts receipts until ctx ends, then stops
-// gracefully. It closes ln.
+// Serve serves Handler on ln and posts receipts until ctx ends, then lets
+// answers end for a moment and stops. It closes ln.
 func (s *Simulator) Serve(ctx context.Context, ln net.Listener) error {
 	srv := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second}
 	g, ctx := errgroup.WithContext(ctx)
@@ -231,9 +231,12 @@ func (s *Simulator) Serve(ctx context.Context, ln net.Listener) error {
 	g.Go(func() error {
 		<-ctx.Done()
 		s.Close()
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		return srv.Shutdown(stop)
+		if srv.Shutdown(stop) != nil { // it waits five seconds for connections that were never used
+			return srv.Close()
+		}
+		return nil
 	})
 	return g.Wait()
 }
