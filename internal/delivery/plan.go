@@ -57,6 +57,9 @@ type Batch struct {
 	CreatedAt  time.Time
 }
 
+// Size is how many numbers the batch's range holds, of any lane.
+func (b Batch) Size() int { return int(b.LastID-b.FirstID) + 1 }
+
 // AddBatches stores batches, which get their ids here.
 func (s *Store) AddBatches(tx *db.Tx, batches []Batch) error {
 	now, rows := s.now(), make([][]any, len(batches))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,7 +29,7 @@ func (e *Engine) send(ctx context.Context, job queue.Job[SendJob]) error {
 	if err != nil || b.FinishedAt != nil {
 		return err
 	}
-	r := &run{engine: e, batch: b, job: job.ID}
+	r := &run{engine: e, batch: b, job: job.ID, again: job.Again}
 	if r.def, err = e.Campaigns.Definition(ctx, b.CampaignID); err != nil {
 		return err
 	}
@@ -50,6 +51,7 @@ type run struct {
 	engine *Engine
 	batch  delivery.Batch
 	job    int64
+	again  bool // an earlier run may have been cut off while sending
 	def    *campaign.Definition
 	page   channel.Page
 
@@ -57,6 +59,7 @@ type run struct {
 	wait    time.Duration // the line is stopped or the campaign paused: come back then
 	going   []going       // claimed and to be sent
 	results []settled
+	whole   bool // every delivery of the range was claimed
 }
 
 // going is a claimed delivery on its way to the provider.
@@ -77,10 +80,13 @@ func (r *run) claim(ctx context.Context, tx *db.Tx) error {
 	if r.scope, err = e.scope(tx.DB, r.def.PageID, r.def.Topic); err != nil {
 		return err
 	}
-	if err := r.giveUpAbandoned(ctx, tx); err != nil {
-		return err
+	if r.again {
+		if err := r.giveUpAbandoned(ctx, tx); err != nil {
+			return err
+		}
 	}
 	claimed, err := e.Ledger.Claim(tx, r.batch, r.job)
+	r.whole = len(claimed) == r.batch.Size()
 	if err != nil || len(claimed) == 0 {
 		return err
 	}
@@ -266,7 +272,7 @@ func (r *run) close(ctx context.Context) error {
 		if err := e.settle(ctx, tx, r.def, r.scope, r.results); err != nil {
 			return err
 		}
-		left, at, err := e.Ledger.Left(tx, r.batch)
+		left, at, err := r.left(tx)
 		if err != nil {
 			return err
 		}
@@ -285,6 +291,18 @@ func (r *run) close(ctx context.Context) error {
 		return queue.Later(wait)
 	}
 	return e.finish(ctx, r.batch.CampaignID)
+}
+
+// left counts what of the batch still waits. Nothing does when all of it was
+// claimed and sent, and nothing of that came back.
+func (r *run) left(tx *db.Tx) (n int, at time.Time, err error) {
+	back := len(r.results) != r.batch.Size() || slices.ContainsFunc(r.results, func(s settled) bool {
+		return s.result.Outcome == channel.TryLater || s.result.Outcome == channel.StopTheLine
+	})
+	if r.whole && !back {
+		return 0, at, nil
+	}
+	return r.engine.Ledger.Left(tx, r.batch)
 }
 
 // again is the least time before a batch with something left is taken up again.

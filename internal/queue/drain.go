@@ -42,19 +42,20 @@ func (w *worker[T]) direct(ctx context.Context, row *rivertype.JobRow) error {
 
 func (q *Queue) next(ctx context.Context, now time.Time) (*rivertype.JobRow, error) {
 	var got []struct {
-		ID   int64
-		Kind string
-		Args []byte
+		ID      int64
+		Kind    string
+		Args    []byte
+		Attempt int
 	}
 	err := q.db.Transact(ctx, func(tx *db.Tx) error {
 		return tx.Raw(`UPDATE river_job SET state = 'running', attempt = attempt + 1, attempted_at = ?
 			WHERE id = (SELECT id FROM river_job WHERE state = 'available' OR (state IN ('scheduled', 'retryable') AND scheduled_at <= ?)
-				ORDER BY scheduled_at, id LIMIT 1) RETURNING id, kind, args`, now.UTC(), now.UTC()).Scan(&got).Error
+				ORDER BY scheduled_at, id LIMIT 1) RETURNING id, kind, args, attempt`, now.UTC(), now.UTC()).Scan(&got).Error
 	})
 	if err != nil || len(got) == 0 {
 		return nil, err
 	}
-	return &rivertype.JobRow{ID: got[0].ID, Kind: got[0].Kind, EncodedArgs: got[0].Args, Attempt: 1}, nil
+	return &rivertype.JobRow{ID: got[0].ID, Kind: got[0].Kind, EncodedArgs: got[0].Args, Attempt: got[0].Attempt}, nil
 }
 
 func (q *Queue) settle(ctx context.Context, row *rivertype.JobRow, now time.Time, werr error) error {
@@ -63,7 +64,7 @@ func (q *Queue) settle(ctx context.Context, row *rivertype.JobRow, now time.Time
 		switch {
 		case errors.As(werr, &snooze):
 			werr = nil
-			return tx.Exec("UPDATE river_job SET state = 'scheduled', scheduled_at = ? WHERE id = ?", now.UTC().Add(snooze.Duration), row.ID).Error
+			return tx.Exec("UPDATE river_job SET state = 'scheduled', attempt = attempt - 1, scheduled_at = ? WHERE id = ?", now.UTC().Add(snooze.Duration), row.ID).Error
 		case werr != nil:
 			return tx.Exec("UPDATE river_job SET state = 'retryable', scheduled_at = ? WHERE id = ?", now.UTC().Add(time.Second), row.ID).Error
 		}

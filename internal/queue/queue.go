@@ -31,10 +31,12 @@ const (
 // Args are a job's arguments: a JSON struct that names its kind.
 type Args = river.JobArgs
 
-// Job is one run of a job. The ID stays the same when it runs again.
+// Job is one run of a job. The ID stays the same when it runs again; Again tells
+// that an earlier run failed or was cut off.
 type Job[T Args] struct {
-	ID   int64
-	Args T
+	ID    int64
+	Again bool
+	Args  T
 }
 
 // Order is a job to enqueue.
@@ -179,7 +181,7 @@ type worker[T Args] struct {
 
 func (w *worker[T]) Work(ctx context.Context, j *river.Job[T]) error {
 	ctx = trail.With(ctx, slog.Int64("job_id", j.ID), slog.String("job", j.Kind))
-	return w.work(ctx, Job[T]{ID: j.ID, Args: j.Args})
+	return w.work(ctx, Job[T]{ID: j.ID, Again: j.Attempt > 1, Args: j.Args})
 }
 
 type onPostgres struct{ *river.Client[pgx.Tx] }
