@@ -17,10 +17,10 @@ import (
 )
 
 // asProgram makes this test program the program itself, so that a test can
-// start and kill one without building another.
+// start and kill one without building another. TestProgram is no test.
 const asProgram = "BECKON_TEST_AS_PROGRAM"
 
-func TestProgram(t *testing.T) { //nolint:paralleltest // it is no test
+func TestProgram(t *testing.T) {
 	if os.Getenv(asProgram) == "" {
 		t.SkipNow()
 	}
@@ -32,7 +32,7 @@ func TestProgram(t *testing.T) { //nolint:paralleltest // it is no test
 func (w *world) process(t *testing.T) *exec.Cmd {
 	t.Helper()
 	before := len(w.logs.lines(t, "serving"))
-	cmd := exec.Command(os.Args[0], "-test.run=^TestProgram$") //nolint:noctx // it is killed by hand, that is the point
+	cmd := exec.Command(os.Args[0], "-test.run=^TestProgram$") // killed by hand
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "BECKON_") }), asProgram+"=1")
 	cmd.Env = append(cmd.Env, w.settings...)
 	cmd.Stderr = w.logs
@@ -57,7 +57,7 @@ func leftBehind(t *testing.T, o db.Options) (jobs int64) {
 	t.Helper()
 	d, err := db.Open(t.Context(), o)
 	require.NoError(t, err)
-	defer d.Close() //nolint:errcheck // nothing hangs on it
+	defer d.Close()
 	age := queue.RescueAfter
 	if os.Getenv(inRealTime) != "" {
 		age = 0

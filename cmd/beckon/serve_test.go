@@ -97,7 +97,7 @@ func (w *world) upload(t *testing.T, n *node) *upload {
 		if err != nil {
 			return
 		}
-		defer resp.Body.Close() //nolint:errcheck // it has been read
+		defer resp.Body.Close()
 		text, _ := io.ReadAll(resp.Body)
 		u.got <- answer{resp.StatusCode, resp.Header, string(text)}
 	}()
@@ -191,7 +191,7 @@ func TestTheLastClicksAreWrittenDown(t *testing.T) {
 }
 
 // Not parallel: it looks at everything that runs.
-func TestServingLeavesNothingBehind(t *testing.T) { //nolint:paralleltest // see above
+func TestServingLeavesNothingBehind(t *testing.T) {
 	for engine, database := range map[string]func(*testing.T) string{"sqlite": onSQLite, "postgres": onPostgres} {
 		t.Run(engine, func(t *testing.T) {
 			settings := database(t)
@@ -215,7 +215,7 @@ func TestServingLeavesNothingBehind(t *testing.T) { //nolint:paralleltest // see
 func TestServeTellsWhyItCannot(t *testing.T) {
 	t.Parallel()
 	taken := listen(t)
-	defer taken.Close() //nolint:errcheck // only held the port
+	defer taken.Close()
 	code, _, errOut := told(t, environment(onSQLite(t)), "serve", "--addr", taken.Addr().String())
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, errOut, "listen on "+taken.Addr().String())
