@@ -102,7 +102,21 @@ func (s *Store) Get(ctx context.Context, id int64) (Delivery, []Attempt, error) 
 	if err != nil {
 		return d, nil, fmt.Errorf("read attempts: %w", err)
 	}
-	return d, attempts, nil
+	return d, d.withLast(attempts), nil
+}
+
+// withLast completes the history by a try that was taken: the delivery itself
+// is the record of that one.
+func (d Delivery) withLast(history []Attempt) []Attempt {
+	if (d.State != Accepted && d.State != Delivered) || d.SentAt == nil || d.AcceptedAt == nil {
+		return history
+	}
+	last := Attempt{DeliveryID: d.ID, N: d.Attempt, Lane: d.Lane, Outcome: channel.Accepted, ProviderID: d.ProviderID,
+		StartedAt: *d.SentAt, FinishedAt: *d.AcceptedAt}
+	if n := len(history); n > 0 && history[n-1].N == d.Attempt { // it was unknown for a while
+		history = history[:n-1]
+	}
+	return append(history, last)
 }
 
 // Filter narrows a list of deliveries. Zero fields do not narrow.

@@ -196,15 +196,15 @@ type Open struct {
 	Try
 	CampaignID uuid.UUID
 	ContactID  uuid.UUID
+	ProviderID string
 	State      State
-	RouteFrom  int
 }
 
 // Opens locks and returns those of the given deliveries that stand on the
 // channel and are sending, unknown, accepted or delivered.
 func (s *Store) Opens(tx *db.Tx, kind channel.Kind, ids []int64) ([]Open, error) {
 	var out []Open
-	err := tx.Raw(`SELECT id AS delivery, attempt AS n, lane, sent_at AS started, campaign_id, contact_id, state, route_from
+	err := tx.Raw(`SELECT id AS delivery, attempt AS n, lane, sent_at AS started, campaign_id, contact_id, provider_id, state
 		FROM deliveries WHERE id IN ? AND state IN ('sending', 'unknown', 'accepted', 'delivered') AND `+onChannel+` = ? ORDER BY id`+tx.ForUpdate(),
 		ids, kind).Scan(&out).Error
 	if err != nil {

@@ -138,14 +138,16 @@ func (s *Store) Settle(tx *db.Tx, settlements []Settlement) (moved map[int64]boo
 	return moved, nil
 }
 
-// writeAttempts enters tries into the history. One that was unknown, or taken
-// and then refused, is corrected. One that was not taken is no try.
+// writeAttempts enters tries that did not end well into the history; one that
+// was unknown is corrected. A try that was taken needs no row of its own: the
+// delivery is its record. One that was not taken is no try.
 func writeAttempts(tx *db.Tx, settlements []Settlement, moved map[int64]bool, now time.Time) error {
 	var ids, ns []int64
 	var lanes, outcomes, providers, codes, details []string
 	var started []time.Time
 	for _, t := range settlements {
-		if t.Outcome == channel.TryLater || t.Outcome == channel.StopTheLine || !moved[t.Delivery] {
+		switch {
+		case !moved[t.Delivery], t.Outcome == channel.Accepted, t.Outcome == channel.TryLater, t.Outcome == channel.StopTheLine:
 			continue
 		}
 		ids, ns, lanes, outcomes = append(ids, t.Delivery), append(ns, int64(t.N)), append(lanes, string(t.Lane)), append(outcomes, string(t.Outcome))

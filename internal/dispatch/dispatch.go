@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -90,6 +91,14 @@ func New(p Parts, size Sizes) *Engine {
 		p.Queue.Lane(laneQueue(l), size.Parallel)
 	}
 	return e
+}
+
+// scopeOf is scope for a campaign.
+func (e *Engine) scopeOf(q *gorm.DB, def *campaign.Definition) (scope, error) {
+	s, err := e.scope(q, def.PageID, def.Topic)
+	s.noTokens = !slices.Contains(def.Route, channel.OneTime)
+	s.noPSIDs = !slices.ContainsFunc(def.Route, func(l channel.Lane) bool { return l.Kind() == channel.Messenger })
+	return s, err
 }
 
 // scope reads what of a Page matters to the decision.

@@ -321,6 +321,7 @@ func TestLateRefusalsSendPeopleOn(t *testing.T) {
 		require.Equal(t, channel.LaneEmail, got.Lane)
 		require.Equal(t, delivery.Accepted, got.State)
 		require.Equal(t, []channel.Outcome{channel.Gone, channel.Accepted}, outcomes(attempts))
+		require.Equal(t, row.ProviderID, attempts[0].ProviderID)
 		require.NoError(t, b.engine.Late(t.Context(), channel.SMS, words), "it stands on another lane by now")
 		got, _ = b.of(c, who)
 		require.Equal(t, delivery.Accepted, got.State)

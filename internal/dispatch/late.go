@@ -73,7 +73,9 @@ func (e *Engine) late(ctx context.Context, kind channel.Kind, words []Word, defs
 			if o.State == delivery.Sending {
 				return ErrInFlight
 			}
-			byCampaign[o.CampaignID] = append(byCampaign[o.CampaignID], settled{Try: o.Try, contact: o.ContactID, result: byID[o.Delivery]})
+			result := byID[o.Delivery]
+			result.ProviderID = o.ProviderID
+			byCampaign[o.CampaignID] = append(byCampaign[o.CampaignID], settled{Try: o.Try, contact: o.ContactID, result: result})
 		}
 		return e.settleLate(ctx, tx, byCampaign, defs)
 	})
@@ -82,7 +84,7 @@ func (e *Engine) late(ctx context.Context, kind channel.Kind, words []Word, defs
 func (e *Engine) settleLate(ctx context.Context, tx *db.Tx, byCampaign map[uuid.UUID][]settled, defs map[uuid.UUID]*campaign.Definition) error {
 	for id, outcomes := range byCampaign {
 		def := defs[id]
-		s, err := e.scope(tx.DB, def.PageID, def.Topic)
+		s, err := e.scopeOf(tx.DB, def)
 		if err != nil {
 			return err
 		}

@@ -63,7 +63,7 @@ func (e *Engine) PlanNow(ctx context.Context, id uuid.UUID) error {
 }
 
 func (e *Engine) planPage(ctx context.Context, c *campaign.Campaign, def *campaign.Definition) (done bool, err error) {
-	s, err := e.scope(e.db.Read(ctx), def.PageID, def.Topic)
+	s, err := e.scopeOf(e.db.Read(ctx), def)
 	if err != nil {
 		return false, err
 	}

@@ -34,7 +34,7 @@ func (e *Engine) Preview(ctx context.Context, c campaign.Campaign) (Preview, err
 	if err != nil {
 		return out, err
 	}
-	s, err := e.scope(e.db.Read(ctx), def.PageID, def.Topic)
+	s, err := e.scopeOf(e.db.Read(ctx), def)
 	if err != nil {
 		return out, err
 	}

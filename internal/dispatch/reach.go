@@ -22,6 +22,8 @@ type scope struct {
 	now        time.Time
 	oneTimeOff bool
 	channels   map[channel.Kind]bool
+	noTokens   bool // the route has no lane for tokens: none is looked for
+	noPSIDs    bool // nor for anything in Messenger
 }
 
 // person is one contact with everything the decision and the message need.
@@ -39,11 +41,11 @@ type person struct {
 // keeps planners to the contact's own tokens: the index by expiry holds everybody's.
 const (
 	reachColumns = `c.id, m.psid, m.last_action_at, m.blocked_at, c.phone, c.sms_consent_status, sp.reason, c.email, c.email_consent_status, se.reason,
-	(SELECT t.id FROM tokens t WHERE t.contact_id = c.id AND t.page_id = ? AND t.topic = ? AND t.status = 'available'
+	(SELECT t.id FROM tokens t WHERE ? AND t.contact_id = c.id AND t.page_id = ? AND t.topic = ? AND t.status = 'available'
 		AND CASE WHEN t.expires_at > ? THEN TRUE ELSE FALSE END ORDER BY t.granted_at, t.id LIMIT 1)`
 	personColumns = `, c.external_id, c.first_name, c.last_name, c.locale, c.attributes`
 	reachJoins    = `
-	LEFT JOIN messenger_addresses m ON m.contact_id = c.id AND m.page_id = ?
+	LEFT JOIN messenger_addresses m ON ? AND m.contact_id = c.id AND m.page_id = ?
 	LEFT JOIN suppressions sp ON sp.channel = 'sms' AND sp.hash = c.phone_hash
 	LEFT JOIN suppressions se ON se.channel = 'email' AND se.hash = c.email_hash`
 )
@@ -63,7 +65,7 @@ func (s scope) crowd(q *gorm.DB, a audienceOf) ([]person, error) {
 	if a.full {
 		columns += personColumns
 	}
-	args := append([]any{s.page, s.topic, s.now, s.page, a.after, a.until}, a.args...)
+	args := append([]any{!s.noTokens, s.page, s.topic, s.now, !s.noPSIDs, s.page, a.after, a.until}, a.args...)
 	rows, err := q.Raw(`SELECT `+columns+` FROM contacts c`+reachJoins+`
 		WHERE c.id > ? AND c.id <= ? AND (`+a.where+`) ORDER BY c.id LIMIT ?`, append(args, a.limit)...).Rows()
 	if err != nil {
@@ -81,7 +83,7 @@ func (s scope) people(tx *db.Tx, ids []uuid.UUID) (map[uuid.UUID]person, error) 
 // peopleOf is people over any handle: values is the relation v(id).
 func (s scope) peopleOf(q *gorm.DB, ids []uuid.UUID, values any) (map[uuid.UUID]person, error) {
 	rows, err := q.Raw(`SELECT `+reachColumns+personColumns+` FROM ? JOIN contacts c ON c.id = v.id`+reachJoins,
-		s.page, s.topic, s.now, values, s.page).Rows()
+		!s.noTokens, s.page, s.topic, s.now, values, !s.noPSIDs, s.page).Rows()
 	if err != nil {
 		return nil, fmt.Errorf("read recipients: %w", err)
 	}

@@ -77,7 +77,7 @@ func (r *run) claim(ctx context.Context, tx *db.Tx) error {
 		return err
 	}
 	e := r.engine
-	if r.scope, err = e.scope(tx.DB, r.def.PageID, r.def.Topic); err != nil {
+	if r.scope, err = e.scopeOf(tx.DB, r.def); err != nil {
 		return err
 	}
 	if r.again {

@@ -138,7 +138,8 @@ CREATE TABLE counters (
 INSERT INTO counters (name, next) VALUES ('delivery', 1);
 
 -- The ledger: one contact's place in one campaign. Columns that change while
--- sending stand in no index, so that PostgreSQL can update rows in place.
+-- sending stand in no index, and each page has room for every row once more, so
+-- that PostgreSQL can update rows in place.
 CREATE TABLE deliveries (
     id           BIGINT PRIMARY KEY,
     campaign_id  uuid NOT NULL,
@@ -163,11 +164,12 @@ CREATE TABLE deliveries (
     UNIQUE (campaign_id, contact_id),
     CHECK (state IN ('pending', 'sending', 'accepted', 'delivered', 'failed', 'unknown', 'unreachable', 'held', 'expired', 'cancelled')),
     CHECK ((state = 'unreachable') = (lane = ''))
-) WITH (fillfactor = 60);
+) WITH (fillfactor = 45);
 CREATE INDEX deliveries_contact ON deliveries (contact_id, id);
 
--- One try of a delivery on one lane, written when its outcome is known; until
--- then the delivery row (state sending, attempt, job_id, sent_at) is the record.
+-- Tries of deliveries that did not end well, written when their outcome is
+-- known. A try on its way, and one that was taken, have the delivery's row
+-- (attempt, lane, job_id, sent_at, accepted_at, provider_id) as their record.
 CREATE TABLE attempts (
     delivery_id BIGINT NOT NULL,
     n           SMALLINT NOT NULL,

@@ -166,8 +166,9 @@ CREATE TABLE deliveries (
 );
 CREATE INDEX deliveries_contact ON deliveries (contact_id, id);
 
--- One try of a delivery on one lane, written when its outcome is known; until
--- then the delivery row (state sending, attempt, job_id, sent_at) is the record.
+-- Tries of deliveries that did not end well, written when their outcome is
+-- known. A try on its way, and one that was taken, have the delivery's row
+-- (attempt, lane, job_id, sent_at, accepted_at, provider_id) as their record.
 CREATE TABLE attempts (
     delivery_id BIGINT NOT NULL,
     n           SMALLINT NOT NULL,
