@@ -41,3 +41,4 @@ bench: postgres ## measure imports, planning and sending, on both databases
 	$(GO) build -o ./bin/beckon ./cmd/beckon
 	$(GO) build -o ./bin/bench ./cmd/bench
 	$(GO) run ./internal/db/dbtest/withpostgres -durable ./bin/bench -beckon ./bin/beckon $(BENCH)
+	@$(GO) run ./internal/db/dbtest/withpostgres $(GO) test -count=1 -v -run TestABatchCostsAFixedNumberOfStatements ./internal/dispatch | grep 'statements per batch'

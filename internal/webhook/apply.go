@@ -24,7 +24,7 @@ type ApplyJob struct {
 func (ApplyJob) Kind() string { return "webhook.apply" }
 
 // applyParallel is how many callbacks a node acts on at once.
-const applyParallel = 4
+const applyParallel = 16
 
 // apply acts on a callback. Everything it does changes nothing when done twice,
 // so that a run cut off in the middle is simply run again.
