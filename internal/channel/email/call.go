@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/http/httptrace"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"beckon/internal/channel"
+	"beckon/internal/channel/wire"
 )
 
 // What becomes of messages that got no answer.
@@ -20,21 +20,6 @@ var (
 	unreached = channel.Result{Outcome: channel.TryLater, Detail: "not sent: no connection to SendGrid"}
 	lost      = channel.Result{Outcome: channel.Unknown, Detail: "sent, but the answer was lost"}
 )
-
-// newTransport keeps up to conns connections open. It speaks HTTP/1.1 only: a
-// connection that breaks then puts one request in doubt, and not all that share it.
-func newTransport(conns int) *http.Transport {
-	t := &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		MaxIdleConnsPerHost: conns,
-		IdleConnTimeout:     time.Minute,
-		TLSHandshakeTimeout: 10 * time.Second,
-		DisableCompression:  true,
-		Protocols:           new(http.Protocols),
-	}
-	t.Protocols.SetHTTP1(true)
-	return t
-}
 
 // stay keeps the key from following a redirect.
 func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -52,11 +37,7 @@ func (c *Client) post(ctx context.Context, body []byte) answer {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	var written atomic.Bool
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		// Another connection is asked for only when nothing was written to the first.
-		GetConn: func(string) { written.Store(false) },
-		GotConn: func(httptrace.GotConnInfo) { written.Store(true) },
-	})
+	ctx = wire.Watch(ctx, &written)
 	request := c.request
 	request.Body = body
 	res, err := c.http.SendWithContext(ctx, request)

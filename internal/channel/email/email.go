@@ -14,6 +14,7 @@ import (
 	"github.com/sendgrid/sendgrid-go"
 
 	"beckon/internal/channel"
+	"beckon/internal/channel/wire"
 	"beckon/internal/fault"
 )
 
@@ -61,7 +62,7 @@ func New(s Settings, transport *http.Transport) (*Client, error) {
 		s.Timeout = defaultTimeout
 	}
 	if transport == nil {
-		transport = newTransport(idleConns)
+		transport = wire.Transport(idleConns)
 	}
 	request := sendgrid.GetRequest(s.Key, "/v3/mail/send", strings.TrimRight(s.APIURL, "/"))
 	request.Method = rest.Post

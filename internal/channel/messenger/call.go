@@ -7,13 +7,13 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"beckon/internal/channel"
+	"beckon/internal/channel/wire"
 )
 
 // maxAnswer bounds what is read of an answer; Graph's are below 1 kB.
@@ -27,22 +27,6 @@ var (
 	lost      = channel.Result{Outcome: channel.Unknown, Detail: "sent, but the answer was lost"}
 )
 
-// newTransport keeps a connection for each call that may be in flight. It
-// speaks HTTP/1.1 only: a connection that breaks then puts one message in
-// doubt, and not all that share it.
-func newTransport(workers int) *http.Transport {
-	t := &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		MaxIdleConnsPerHost: 8 * workers,
-		IdleConnTimeout:     time.Minute,
-		TLSHandshakeTimeout: 10 * time.Second,
-		DisableCompression:  true,
-		Protocols:           new(http.Protocols),
-	}
-	t.Protocols.SetHTTP1(true)
-	return t
-}
-
 // post makes one call and says what came of it. The transport is used without
 // a client around it, so no redirect can carry the token elsewhere.
 func (c *Client) post(ctx context.Context, d door, body []byte, byToken bool) channel.Result {
@@ -52,7 +36,7 @@ func (c *Client) post(ctx context.Context, d door, body []byte, byToken bool) ch
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	var written atomic.Bool
-	req, err := http.NewRequestWithContext(watch(ctx, &written), http.MethodPost, d.url, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(wire.Watch(ctx, &written), http.MethodPost, d.url, bytes.NewReader(body))
 	if err != nil || strings.ContainsAny(d.authorization, "\x00\r\n") {
 		return channel.Result{Outcome: channel.StopTheLine, Detail: "the Page's id or access token has characters that cannot be sent"}
 	}
@@ -64,15 +48,6 @@ func (c *Client) post(ctx context.Context, d door, body []byte, byToken bool) ch
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	return judge(res.StatusCode, res.Header, answer, err, byToken)
-}
-
-// watch notes whether the request may have left: a connection was found for
-// it. The transport asks for another one only when nothing was written to the first.
-func watch(ctx context.Context, written *atomic.Bool) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn: func(string) { written.Store(false) },
-		GotConn: func(httptrace.GotConnInfo) { written.Store(true) },
-	})
 }
 
 func withoutAnswer(written bool) channel.Result {

@@ -10,11 +10,11 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"beckon/internal/channel"
+	"beckon/internal/channel/wire"
 	"beckon/internal/fault"
 )
 
@@ -68,7 +68,7 @@ func New(s Settings, transport *http.Transport) (*Client, error) {
 		c.workers = defaultConcurrency
 	}
 	if c.transport == nil {
-		c.transport = newTransport(c.workers)
+		c.transport = wire.Transport(8 * c.workers)
 	}
 	return c, nil
 }
@@ -86,7 +86,7 @@ func (c *Client) Send(ctx context.Context, b channel.Batch) []channel.Result {
 	results := make([]channel.Result, len(b.Messages))
 	d := c.door(b.Page)
 	var stopped atomic.Bool
-	each(c.workers, len(results), func(i int) {
+	wire.Each(c.workers, len(results), func(i int) {
 		if stopped.Load() {
 			results[i] = held
 			return
@@ -127,18 +127,4 @@ func (c *Client) door(p channel.Page) door {
 		d.url += "?appsecret_proof=" + hex.EncodeToString(mac.Sum(nil))
 	}
 	return d
-}
-
-// each calls do for 0 to n-1, at most workers at a time.
-func each(workers, n int, do func(int)) {
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(workers, n) {
-		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				do(i)
-			}
-		})
-	}
-	wg.Wait()
 }

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	api "github.com/twilio/twilio-go/rest/api/v2010"
 
 	"beckon/internal/channel"
+	"beckon/internal/channel/wire"
 	"beckon/internal/fault"
 )
 
@@ -71,7 +71,7 @@ func New(s Settings, transport *http.Transport) (*Client, error) {
 		s.Concurrency = defaultConcurrency
 	}
 	if transport == nil {
-		transport = newTransport(s.Concurrency)
+		transport = wire.Transport(8 * s.Concurrency)
 	}
 	return &Client{
 		settings: s, base: base, transport: transport,
@@ -119,7 +119,7 @@ func (c *Client) MaxBatch() int { return maxBatch }
 func (c *Client) Send(ctx context.Context, b channel.Batch) []channel.Result {
 	results := make([]channel.Result, len(b.Messages))
 	var stopped atomic.Bool
-	each(c.settings.Concurrency, len(results), func(i int) {
+	wire.Each(c.settings.Concurrency, len(results), func(i int) {
 		if stopped.Load() {
 			results[i] = held
 			return
@@ -163,18 +163,4 @@ func (c *Client) params(m *channel.Message) *api.CreateMessageParams {
 		p.SetValidityPeriod(int(min(max(m.ValidFor, shortestValidity), longestValidity).Seconds()))
 	}
 	return p
-}
-
-// each calls do for 0 to n-1, at most workers at a time.
-func each(workers, n int, do func(int)) {
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(workers, n) {
-		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				do(i)
-			}
-		})
-	}
-	wg.Wait()
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"sync/atomic"
@@ -16,6 +15,7 @@ import (
 	api "github.com/twilio/twilio-go/rest/api/v2010"
 
 	"beckon/internal/channel"
+	"beckon/internal/channel/wire"
 )
 
 // maxAnswer bounds what is read of an answer; Twilio's are about 1 kB.
@@ -28,22 +28,6 @@ var (
 	unreached = channel.Result{Outcome: channel.TryLater, Detail: "not sent: no connection to Twilio"}
 	lost      = channel.Result{Outcome: channel.Unknown, Detail: "sent, but the answer was lost"}
 )
-
-// newTransport keeps a connection for each call that may be in flight. It
-// speaks HTTP/1.1 only: a connection that breaks then puts one message in
-// doubt, and not all that share it.
-func newTransport(workers int) *http.Transport {
-	t := &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		MaxIdleConnsPerHost: 8 * workers,
-		IdleConnTimeout:     time.Minute,
-		TLSHandshakeTimeout: 10 * time.Second,
-		DisableCompression:  true,
-		Protocols:           new(http.Protocols),
-	}
-	t.Protocols.SetHTTP1(true)
-	return t
-}
 
 // stay keeps the credentials from following a redirect.
 func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -64,11 +48,7 @@ type trip struct {
 // notes what the library will not tell. The answer is read to its end here,
 // so that the connection can be used again.
 func (t *trip) RoundTrip(req *http.Request) (*http.Response, error) {
-	req = req.WithContext(httptrace.WithClientTrace(t.ctx, &httptrace.ClientTrace{
-		// Another connection is asked for only when nothing was written to the first.
-		GetConn: func(string) { t.written.Store(false) },
-		GotConn: func(httptrace.GotConnInfo) { t.written.Store(true) },
-	}))
+	req = req.WithContext(wire.Watch(t.ctx, &t.written))
 	address := *t.base
 	address.Path += req.URL.Path
 	req.URL, req.Host = &address, address.Host
