@@ -96,12 +96,33 @@ func (s *Server) DeleteCampaign(ctx context.Context, r gen.DeleteCampaignRequest
 
 // StartCampaign serves POST /v1/campaigns/{id}/start.
 func (s *Server) StartCampaign(ctx context.Context, r gen.StartCampaignRequestObject) (gen.StartCampaignResponseObject, error) {
-	c, err := s.Campaigns.Start(ctx, r.ID)
-	if err != nil {
-		return nil, err
-	}
-	a, err := s.campaignAnswer(c)
+	a, err := s.moved(s.Campaigns.Start(ctx, r.ID))
 	return gen.StartCampaign202JSONResponse(a), err
+}
+
+// PauseCampaign serves POST /v1/campaigns/{id}/pause.
+func (s *Server) PauseCampaign(ctx context.Context, r gen.PauseCampaignRequestObject) (gen.PauseCampaignResponseObject, error) {
+	a, err := s.moved(s.Campaigns.Pause(ctx, r.ID))
+	return gen.PauseCampaign202JSONResponse(a), err
+}
+
+// ResumeCampaign serves POST /v1/campaigns/{id}/resume.
+func (s *Server) ResumeCampaign(ctx context.Context, r gen.ResumeCampaignRequestObject) (gen.ResumeCampaignResponseObject, error) {
+	a, err := s.moved(s.Campaigns.Resume(ctx, r.ID))
+	return gen.ResumeCampaign202JSONResponse(a), err
+}
+
+// CancelCampaign serves POST /v1/campaigns/{id}/cancel.
+func (s *Server) CancelCampaign(ctx context.Context, r gen.CancelCampaignRequestObject) (gen.CancelCampaignResponseObject, error) {
+	a, err := s.moved(s.Campaigns.Cancel(ctx, r.ID))
+	return gen.CancelCampaign202JSONResponse(a), err
+}
+
+func (s *Server) moved(c campaign.Campaign, err error) (gen.Campaign, error) {
+	if err != nil {
+		return gen.Campaign{}, err
+	}
+	return s.campaignAnswer(c)
 }
 
 // sourceOf reads content: it has the same shape here and where it is stored.

@@ -84,7 +84,13 @@ type Batch struct {
 	Page     Page // Messenger only
 	Mail     Mail // e-mail only
 	Messages []Message
+	// Halted, when set, is asked before each call: once it says yes, nothing new
+	// is handed over and the rest comes back as TryLater. Calls under way end.
+	Halted func() bool
 }
+
+// MayGo reports whether another call may be begun.
+func (b *Batch) MayGo() bool { return b.Halted == nil || !b.Halted() }
 
 // Outcome says what to do next after a try. It is a closed set.
 type Outcome string

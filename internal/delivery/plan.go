@@ -90,6 +90,16 @@ func (s *Store) Left(tx *db.Tx, b Batch) (n int, at time.Time, err error) {
 	return n, at, nil
 }
 
+// CancelBatch ends what of a batch still waits: its campaign was cancelled.
+func (s *Store) CancelBatch(tx *db.Tx, b Batch) error {
+	err := tx.Exec(`UPDATE deliveries SET state = 'cancelled' WHERE `+inBatch+` AND lane = ? AND state = 'pending'`,
+		b.FirstID, b.LastID, b.CampaignID.String(), b.Lane).Error
+	if err != nil {
+		return fmt.Errorf("cancel a batch: %w", err)
+	}
+	return nil
+}
+
 // FinishBatch marks a batch as worked off.
 func (s *Store) FinishBatch(tx *db.Tx, id uuid.UUID) error {
 	if err := tx.Exec("UPDATE batches SET finished_at = ? WHERE id = ?", s.now(), id).Error; err != nil {

@@ -59,7 +59,7 @@ func (e *Engine) PlanNow(ctx context.Context, id uuid.UUID) error {
 			return queue.Later(0)
 		}
 	}
-	return nil
+	return e.finish(ctx, id) // a paused one may have had nothing left to send
 }
 
 func (e *Engine) planPage(ctx context.Context, c *campaign.Campaign, def *campaign.Definition) (done bool, err error) {

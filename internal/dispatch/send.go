@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -113,7 +114,10 @@ func (r *run) mayGo(tx *db.Tx) (bool, error) {
 	if err := tx.Raw("SELECT state FROM campaigns WHERE id = ?", r.batch.CampaignID).Scan(&states).Error; err != nil {
 		return false, fmt.Errorf("read campaign state: %w", err)
 	}
-	if len(states) == 0 || (states[0] != campaign.Running && states[0] != campaign.Finished) {
+	switch {
+	case len(states) == 0 || states[0] == campaign.Cancelled:
+		return false, r.engine.Ledger.CancelBatch(tx, r.batch)
+	case states[0] != campaign.Running && states[0] != campaign.Finished:
 		r.wait = pausedFor
 		return false, nil
 	}
@@ -130,8 +134,38 @@ func (r *run) mayGo(tx *db.Tx) (bool, error) {
 	return true, nil
 }
 
-// pausedFor is how soon a batch of a campaign that is not running looks again.
-const pausedFor = 5 * time.Second
+// pausedFor is how soon a batch of a paused campaign looks again; lookEvery is
+// how often one under way sees whether its campaign still runs.
+const (
+	pausedFor = 2 * time.Second
+	lookEvery = 500 * time.Millisecond
+)
+
+// watch looks after the campaign's state while a batch is under way, so that a
+// pause or an end is heeded in the middle of it. The caller calls stop.
+func (r *run) watch(ctx context.Context) (halted func() bool, stop func()) {
+	var halt atomic.Bool
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(lookEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			c, err := r.engine.Campaigns.Get(ctx, r.batch.CampaignID)
+			if err == nil && c.State != campaign.Running && c.State != campaign.Finished {
+				halt.Store(true)
+				return
+			}
+		}
+	}()
+	return halt.Load, func() { cancel(); <-done }
+}
 
 // A node died while it sent these: nobody knows whether they went out.
 func (r *run) giveUpAbandoned(ctx context.Context, tx *db.Tx) error {
@@ -221,6 +255,9 @@ func (r *run) call(ctx context.Context) {
 	}
 	batch, refused := r.def.Compose(r.batch.Lane, r.page.Name, recipients)
 	batch.Page = r.page
+	halted, stop := r.watch(ctx)
+	defer stop()
+	batch.Halted = halted
 	r.engine.mark(batch.Messages)
 	results := r.engine.hand(ctx, batch)
 	for _, g := range r.going {

@@ -56,6 +56,7 @@ func Run(t *testing.T, s Suite) {
 		"sends nothing for an empty batch":              takesEmpty,
 		"is safe for many goroutines":                   isConcurrent,
 		"cancelled before the call is try later":        cancelledIsTryLater,
+		"halted before the call is try later":           haltedIsTryLater,
 		"cancelled after writing is unknown":            cancelledLateIsUnknown,
 		"deadline after writing is unknown":             lostByDeadlineIsUnknown,
 		"refused connection is try later":               refusedConnectionIsTryLater,

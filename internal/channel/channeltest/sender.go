@@ -81,6 +81,15 @@ func cancelledIsTryLater(t *testing.T, s Suite) {
 	require.Zero(t, calls.Load(), "nothing may be written")
 }
 
+func haltedIsTryLater(t *testing.T, s Suite) {
+	var calls atomic.Int32
+	sender := s.New(t, serve(t, count(&calls, s.Accept)))
+	b := s.Batch(5)
+	b.Halted = func() bool { return true }
+	expectAll(t, s, b, sender.Send(t.Context(), b), channel.TryLater)
+	require.Zero(t, calls.Load(), "nothing may be written")
+}
+
 func cancelledLateIsUnknown(t *testing.T, s Suite) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -15,7 +15,7 @@ import (
 
 // What becomes of messages that got no answer.
 var (
-	held      = channel.Result{Outcome: channel.TryLater, Detail: "not sent: the sender was stopped"}
+	held      = channel.Result{Outcome: channel.TryLater, Detail: "not sent: sending was stopped"}
 	cancelled = channel.Result{Outcome: channel.TryLater, Detail: "not sent: stopped before the call"}
 	unreached = channel.Result{Outcome: channel.TryLater, Detail: "not sent: no connection to SendGrid"}
 	lost      = channel.Result{Outcome: channel.Unknown, Detail: "sent, but the answer was lost"}

@@ -54,7 +54,7 @@ func (s *sending) send(ctx context.Context, m channel.Mail, at []int) {
 		switch {
 		case len(at) == 0:
 			return
-		case s.stopped:
+		case s.stopped || !s.batch.MayGo():
 			s.settle(at, held)
 			return
 		case ctx.Err() != nil:

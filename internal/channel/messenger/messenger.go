@@ -87,7 +87,7 @@ func (c *Client) Send(ctx context.Context, b channel.Batch) []channel.Result {
 	d := c.door(b.Page)
 	var stopped atomic.Bool
 	wire.Each(c.workers, len(results), func(i int) {
-		if stopped.Load() {
+		if stopped.Load() || !b.MayGo() {
 			results[i] = held
 			return
 		}

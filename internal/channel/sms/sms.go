@@ -120,7 +120,7 @@ func (c *Client) Send(ctx context.Context, b channel.Batch) []channel.Result {
 	results := make([]channel.Result, len(b.Messages))
 	var stopped atomic.Bool
 	wire.Each(c.settings.Concurrency, len(results), func(i int) {
-		if stopped.Load() {
+		if stopped.Load() || !b.MayGo() {
 			results[i] = held
 			return
 		}

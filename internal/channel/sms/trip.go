@@ -23,7 +23,7 @@ const maxAnswer = 1 << 16
 
 // What becomes of a call that brought no answer.
 var (
-	held      = channel.Result{Outcome: channel.TryLater, Detail: "not sent: the sender was stopped"}
+	held      = channel.Result{Outcome: channel.TryLater, Detail: "not sent: sending was stopped"}
 	cancelled = channel.Result{Outcome: channel.TryLater, Detail: "not sent: stopped before the call"}
 	unreached = channel.Result{Outcome: channel.TryLater, Detail: "not sent: no connection to Twilio"}
 	lost      = channel.Result{Outcome: channel.Unknown, Detail: "sent, but the answer was lost"}
