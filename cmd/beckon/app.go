@@ -125,7 +125,7 @@ func (a *app) wireEngine() {
 	})
 	a.optIns = token.NewService(a.tokens, token.Options{Pages: a.pages, Asker: a.channels.asker(), Guard: a.config.AskAgain})
 	a.optIns.Register(a.queue)
-	a.registerTidy()
+	a.answers.Register(a.queue)
 }
 
 func (a *app) coder(purpose string) link.Coder { return link.NewCoder(a.box.Key("link"), purpose) }

@@ -59,10 +59,13 @@ type callback struct {
 	Problem    string
 }
 
-// New registers the inbox's job on the queue.
+// New registers the inbox's jobs on the queue: one acts on callbacks, one
+// forgets old ones.
 func New(p Parts) *Inbox {
 	i := &Inbox{p}
 	queue.Handle(p.Queue, applyParallel, i.apply)
+	queue.Handle(p.Queue, 1, func(ctx context.Context, _ queue.Job[purgeJob]) error { return i.Purge(ctx, p.Now().Add(-keep)) })
+	p.Queue.Every(time.Hour, purgeJob{})
 	return i
 }
 
@@ -106,6 +109,16 @@ func fingerprint(kind channel.Kind, cb channel.Callback) []byte {
 	h.Write(cb.Body)
 	return h.Sum(nil)
 }
+
+// purgeJob forgets old callbacks.
+type purgeJob struct{}
+
+// Kind names the job.
+func (purgeJob) Kind() string { return "webhook.purge" }
+
+// keep is how long callbacks are kept after they were applied: as long as one
+// may come again.
+const keep = 30 * 24 * time.Hour
 
 // Purge forgets callbacks that were applied before the given moment, a bounded
 // number at a time.
