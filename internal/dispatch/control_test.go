@@ -114,3 +114,26 @@ func TestACampaignPausedBeforePlanningIsPlannedAfterwards(t *testing.T) {
 		require.Equal(t, 70, b.report(c).LinkBack.States[delivery.Accepted])
 	})
 }
+
+func TestWhatWasInFlightIsUnknownAlsoWhenTheCampaignWasCancelledMeanwhile(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d, options{wrap: func(s channel.Sender) channel.Sender { return &cutOff{Sender: s, after: 2} }})
+		for range 60 {
+			b.make(human{tokens: 1})
+		}
+		c := b.draft(nil)
+		b.start(c)
+		require.Panics(t, func() { b.drain() })
+		_, err := b.campaigns.Cancel(t.Context(), c.ID)
+		require.NoError(t, err)
+		b.tx(func(tx *db.Tx) error {
+			return tx.Exec("UPDATE river_job SET state = 'available' WHERE state = 'running'").Error
+		})
+		b.drain()
+		require.Equal(t, map[delivery.State]int{delivery.Accepted: 20, delivery.Unknown: 20, delivery.Cancelled: 20}, b.report(c).Lanes[channel.OneTime].States)
+		var reserved int64
+		require.NoError(t, d.Read(t.Context()).Raw("SELECT COUNT(*) FROM tokens WHERE status = 'reserved'").Row().Scan(&reserved))
+		require.Zero(t, reserved)
+	})
+}

@@ -73,18 +73,18 @@ type going struct {
 
 func (r *run) claim(ctx context.Context, tx *db.Tx) error {
 	r.going, r.results, r.wait = nil, nil, 0
-	ok, err := r.mayGo(tx)
-	if err != nil || !ok {
-		return err
-	}
 	e := r.engine
+	var err error
 	if r.scope, err = e.scopeOf(tx.DB, r.def); err != nil {
 		return err
 	}
-	if r.again {
+	if r.again { // whether or not the campaign may go on
 		if err := r.giveUpAbandoned(ctx, tx); err != nil {
 			return err
 		}
+	}
+	if ok, err := r.mayGo(tx); err != nil || !ok {
+		return err
 	}
 	claimed, err := e.Ledger.Claim(tx, r.batch, r.job)
 	r.whole = len(claimed) == r.batch.Size()
