@@ -70,7 +70,7 @@ func newWorld(t *testing.T, database string, change func(*simulator.Config)) *wo
 	w.node.Store(&url.URL{Host: "127.0.0.1:1"}) // nobody is there yet
 	c := simulator.Config{AppSecret: "app-secret-of-the-test", VerifyToken: "verify-token-of-the-test", Pages: map[string]string{simulatorPage: "page-token-of-the-test"},
 		TwilioAccountSID: simulatorSID, TwilioAuthToken: "twiliotokenofthetest", SendGridKey: "SG.key-of-the-test", CallbackURL: w.gate.URL,
-		Receipts: simulator.Receipts{ReadShare: 1}}
+		Receipts: simulator.Receipts{ReadShare: 1, Retries: 100}} // receipts wait for the program, as long as a stop may take
 	if change != nil {
 		change(&c)
 	}
