@@ -102,7 +102,16 @@ func (s *Store) Get(ctx context.Context, id int64) (Delivery, []Attempt, error) 
 	if err != nil {
 		return d, nil, fmt.Errorf("read attempts: %w", err)
 	}
+	d.proved()
 	return d, d.withLast(attempts), nil
+}
+
+// proved leaves out receipts that count only once it is proved that the
+// delivery was taken: see MarkUpTo.
+func (d *Delivery) proved() {
+	if d.AcceptedAt == nil {
+		d.DeliveredAt, d.ReadAt = nil, nil
+	}
 }
 
 // withLast completes the history by a try that was taken: the delivery itself
@@ -139,6 +148,9 @@ func (s *Store) List(ctx context.Context, f Filter) ([]Delivery, error) {
 	var out []Delivery
 	if err := q.Find(&out).Error; err != nil {
 		return nil, fmt.Errorf("list deliveries: %w", err)
+	}
+	for i := range out {
+		out[i].proved()
 	}
 	return out, nil
 }

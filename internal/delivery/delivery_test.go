@@ -75,6 +75,22 @@ func (b *bundle) mark(r ...delivery.Receipt) {
 	b.tx(func(tx *db.Tx) error { return b.Mark(tx, r) })
 }
 
+// person makes a contact with a place in Messenger.
+func (b *bundle) person(psid string) uuid.UUID {
+	who := uuid.Must(uuid.NewV7())
+	b.tx(func(tx *db.Tx) error {
+		if err := tx.Exec("INSERT INTO contacts (id, created_at, updated_at) VALUES (?, ?, ?)", who, b.now, b.now).Error; err != nil {
+			return err
+		}
+		return tx.Exec("INSERT INTO messenger_addresses (page_id, psid, contact_id, created_at) VALUES (?, ?, ?, ?)", b.page, psid, who, b.now).Error
+	})
+	return who
+}
+
+func (b *bundle) upTo(w ...delivery.Watermark) {
+	b.tx(func(tx *db.Tx) error { return b.MarkUpTo(tx, b.page, w) })
+}
+
 func people(n int, lane channel.Lane) []delivery.Place {
 	out := make([]delivery.Place, n)
 	for i := range out {
@@ -182,19 +198,11 @@ func TestWatermarksReachWhatWasSentBeforeOnTheirPage(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		b := setup(t, d)
-		who := uuid.Must(uuid.NewV7())
-		b.tx(func(tx *db.Tx) error {
-			if err := tx.Exec("INSERT INTO contacts (id, created_at, updated_at) VALUES (?, ?, ?)", who, b.now, b.now).Error; err != nil {
-				return err
-			}
-			return tx.Exec("INSERT INTO messenger_addresses (page_id, psid, contact_id, created_at) VALUES (?, '77', ?, ?)", b.page, who, b.now).Error
-		})
+		who := b.person("77")
 		first := b.write(delivery.Place{Contact: who, Lane: channel.Window})
 		got := b.claim(b.batch(channel.Window, first, first), 1)
 		b.settle(accepted(got[0], channel.Window, "m_1"))
-		upTo := func(w delivery.Watermark) {
-			b.tx(func(tx *db.Tx) error { return b.MarkUpTo(tx, b.page, []delivery.Watermark{w, w}) })
-		}
+		upTo := func(w delivery.Watermark) { b.upTo(w, w) }
 		upTo(delivery.Watermark{PSID: "77", At: b.now.Add(-time.Second)})
 		require.Equal(t, delivery.Accepted, b.get(first).State, "sent later than the watermark")
 		upTo(delivery.Watermark{PSID: "77", MID: "m_other", At: b.now.Add(time.Second)})
@@ -208,6 +216,38 @@ func TestWatermarksReachWhatWasSentBeforeOnTheirPage(t *testing.T) {
 			return b.Replied(tx, []delivery.Reply{{Contact: who, At: b.now.Add(3 * time.Second)}, {Contact: who, At: b.now.Add(4 * time.Second)}})
 		})
 		require.True(t, b.get(first).RepliedAt.Equal(b.now.Add(3*time.Second)))
+	})
+}
+
+func TestAWatermarkCountsFromTheProofThatAMessageWasTaken(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d)
+		echo := func(id int64) delivery.Receipt {
+			return delivery.Receipt{Delivery: id, Channel: channel.Messenger, Kind: channel.EventEcho, ProviderID: "m_1", At: b.now}
+		}
+		for name, early := range map[string]bool{"before the answer was given up": true, "while it was unknown": false} {
+			psid := name
+			first := b.write(delivery.Place{Contact: b.person(psid), Lane: channel.Window})
+			got := b.claim(b.batch(channel.Window, first, first), 1)
+			read := delivery.Watermark{PSID: psid, At: b.now.Add(time.Second), Read: true}
+			lost := delivery.Settlement{Try: delivery.Try{Delivery: first, N: got[0].Attempt, Lane: channel.Window, Started: b.now}, Outcome: channel.Unknown, To: delivery.Unknown}
+			if early {
+				b.upTo(read)
+				b.settle(lost)
+			} else {
+				b.settle(lost)
+				b.upTo(read)
+			}
+			row := b.get(first)
+			require.Equal(t, delivery.Unknown, row.State, "%s: it may be about another message", name)
+			require.Nil(t, row.DeliveredAt, name)
+			require.Nil(t, row.ReadAt, name)
+			b.mark(echo(first))
+			row = b.get(first)
+			require.Equal(t, delivery.Delivered, row.State, name)
+			require.NotNil(t, row.ReadAt, name)
+		}
 	})
 }
 

@@ -92,7 +92,9 @@ type Watermark struct {
 	Read bool
 }
 
-// MarkUpTo notes watermarks of a page.
+// MarkUpTo notes watermarks of a page. One that comes while it is not known
+// whether a delivery was taken says nothing about that: it is kept, and counts
+// once there is proof.
 func (s *Store) MarkUpTo(tx *db.Tx, page uuid.UUID, marks []Watermark) error {
 	if len(marks) == 0 {
 		return nil
@@ -112,7 +114,7 @@ func (s *Store) MarkUpTo(tx *db.Tx, page uuid.UUID, marks []Watermark) error {
 			JOIN messenger_addresses m ON m.page_id = v.page AND m.psid = v.psid
 			JOIN deliveries d ON d.contact_id = m.contact_id
 			JOIN campaigns c ON c.id = d.campaign_id AND c.page_id = m.page_id
-			WHERE d.lane IN `+messengerLanes+` AND d.state IN ('sending', 'accepted', 'delivered')
+			WHERE d.lane IN `+messengerLanes+` AND d.state IN ('sending', 'unknown', 'accepted', 'delivered')
 				AND CASE WHEN v.mid = '' THEN d.sent_at <= v.at ELSE d.provider_id = v.mid END
 			GROUP BY d.id) AS w
 		WHERE deliveries.id = w.id`,

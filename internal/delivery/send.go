@@ -202,15 +202,17 @@ func (s *Store) settleRows(tx *db.Tx, settlements []Settlement, now time.Time) (
 // A try that was not taken does not count: attempt goes back by one when the
 // delivery waits on the same lane again.
 const settleSQL = `UPDATE deliveries SET
-	state = CASE WHEN v.state IN ('accepted', 'unknown') AND deliveries.delivered_at IS NOT NULL THEN 'delivered'
-		WHEN v.state = 'unknown' AND deliveries.accepted_at IS NOT NULL THEN 'accepted' ELSE v.state END,
+	state = CASE WHEN v.state = 'unknown' AND deliveries.accepted_at IS NULL THEN 'unknown'
+		WHEN v.state IN ('accepted', 'unknown') AND deliveries.delivered_at IS NOT NULL THEN 'delivered'
+		WHEN v.state = 'unknown' THEN 'accepted' ELSE v.state END,
 	attempt = CASE WHEN v.state = 'pending' AND v.lane = deliveries.lane THEN deliveries.attempt - 1 ELSE deliveries.attempt END,
 	lane = CASE WHEN v.state = 'pending' THEN v.lane ELSE deliveries.lane END,
 	route_from = CASE WHEN v.state = 'pending' THEN v.route_from ELSE deliveries.route_from END,
 	provider_id = CASE WHEN v.state = 'pending' THEN '' WHEN v.provider_id <> '' THEN v.provider_id ELSE deliveries.provider_id END,
 	code = v.code, reason = v.reason, not_before = v.not_before,
 	accepted_at = CASE WHEN v.state = 'pending' THEN NULL ELSE COALESCE(deliveries.accepted_at, v.accepted_at) END,
-	delivered_at = CASE WHEN v.state = 'pending' THEN NULL ELSE deliveries.delivered_at END
+	delivered_at = CASE WHEN v.state = 'pending' THEN NULL ELSE deliveries.delivered_at END,
+	read_at = CASE WHEN v.state = 'pending' THEN NULL ELSE deliveries.read_at END
 	FROM ? WHERE deliveries.id = v.id AND deliveries.id BETWEEN ? AND ? AND deliveries.attempt = v.n
 		AND CASE deliveries.state WHEN 'sending' THEN TRUE WHEN 'unknown' THEN v.state <> 'unknown'
 			WHEN 'accepted' THEN v.state IN ('pending', 'failed') ELSE FALSE END
