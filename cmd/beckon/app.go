@@ -156,18 +156,30 @@ func (a *app) late(ctx context.Context, kind channel.Kind, failed []channel.Even
 	return err
 }
 
-// handler is the HTTP face.
+// waiting says what this node waits for before it can do its part.
+func (a *app) waiting() string {
+	if a.config.Role.works() && !a.queue.Running() {
+		return "The jobs are not being worked yet."
+	}
+	return ""
+}
+
+// handler is the HTTP face. A worker shows its health and nothing else.
 func (a *app) handler() (http.Handler, error) {
+	if !a.config.Role.serves() {
+		return api.NewHealth(a.db, a.log, a.waiting), nil
+	}
 	return api.New(api.Parts{
 		Spec: beckon.OpenAPI, DB: a.db, Box: a.box, Keys: a.keys, Answers: a.answers, Log: a.log, Now: now, ImportLimit: a.config.MaxImport,
 		Contacts: a.contacts, Pages: a.pages, Tokens: a.tokens, OptIns: a.optIns, Campaigns: a.campaigns, Engine: a.engine,
 		Ledger: a.ledger, Inbox: a.inbox, Clicks: a.clicks, Links: a.coder(link.PurposeLink), Unsubscribes: a.coder(link.PurposeUnsubscribe),
-		MetaVerify: a.channels.verify(), PublicURL: a.config.PublicURL,
+		MetaVerify: a.channels.verify(), PublicURL: a.config.PublicURL, Waiting: a.waiting,
 	})
 }
 
-// run serves HTTP on the listener and works jobs until ctx ends. Then it takes
-// nothing new, lets requests and jobs end, and returns.
+// run serves HTTP on the listener and works jobs, each if that is its role,
+// until ctx ends. Then it takes nothing new, lets requests and jobs end, and
+// returns.
 func (a *app) run(ctx context.Context, l net.Listener) error {
 	h, err := a.handler()
 	if err != nil {
@@ -187,7 +199,9 @@ func (a *app) run(ctx context.Context, l net.Listener) error {
 		<-ctx.Done()
 		return a.stop(ctx, srv)
 	})
-	g.Go(func() error { return a.queue.Run(ctx, a.config.StopWithin) })
+	if a.config.Role.works() {
+		g.Go(func() error { return a.queue.Run(ctx, a.config.StopWithin) })
+	}
 	g.Go(func() error { return a.clicks.Run(ctx) })
 	return errors.Join(g.Wait(), a.clicks.Flush(context.WithoutCancel(ctx))) // the last requests may have been clicks
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 // Config is everything that can be set, read from the environment once.
 type Config struct {
 	Addr         string        `env:"BECKON_ADDR" envDefault:"127.0.0.1:8080"`
+	Role         Role          `env:"BECKON_ROLE" envDefault:"all"`
 	PublicURL    string        `env:"BECKON_PUBLIC_URL"`
 	DatabaseURL  string        `env:"BECKON_DATABASE_URL"`
 	DataDir      string        `env:"BECKON_DATA_DIR" envDefault:"./data"`
@@ -37,6 +39,19 @@ type Config struct {
 	Twilio Twilio
 	Mail   Mail
 }
+
+// Role is what a node does.
+type Role string
+
+// The roles of a node.
+const (
+	RoleAll    Role = "all"    // serves and works
+	RoleAPI    Role = "api"    // serves HTTP and enqueues jobs, and works none
+	RoleWorker Role = "worker" // works jobs, and serves only its health
+)
+
+func (r Role) serves() bool { return r != RoleWorker }
+func (r Role) works() bool  { return r != RoleAPI }
 
 // Meta is the Facebook app. Messenger is absent without its secret.
 type Meta struct {
@@ -131,7 +146,7 @@ func checkServer(c *Config) []string {
 	if c.PublicURL == "" {
 		c.PublicURL = "http://" + c.Addr
 	}
-	out := append(checkURL("BECKON_PUBLIC_URL", &c.PublicURL), checkKeys(c)...)
+	out := slices.Concat(checkURL("BECKON_PUBLIC_URL", &c.PublicURL), checkKeys(c), checkRole(c))
 	if _, err := pgxpool.ParseConfig(c.DatabaseURL); err != nil || (c.DatabaseURL != "" && !isPostgres(c.DatabaseURL)) {
 		out = append(out, "BECKON_DATABASE_URL must be a URL that starts with postgres://") // the error may quote the password
 	}
@@ -154,6 +169,16 @@ func checkServer(c *Config) []string {
 		out = append(out, "BECKON_PARALLEL must be between 1 and 64")
 	}
 	return out
+}
+
+func checkRole(c *Config) []string {
+	switch {
+	case !slices.Contains([]Role{RoleAll, RoleAPI, RoleWorker}, c.Role):
+		return []string{"BECKON_ROLE must be api, worker or all"}
+	case c.Role != RoleAll && c.DatabaseURL == "":
+		return []string{"BECKON_ROLE must be all with the embedded database, which one node has for itself"}
+	}
+	return nil
 }
 
 func isPostgres(address string) bool {

@@ -27,7 +27,7 @@ func TestDefaultsNeedNothingSet(t *testing.T) {
 	c, err := readConfig(environment("HOME=/root"))
 	require.NoError(t, err)
 	require.Equal(t, Config{
-		Addr: "127.0.0.1:8080", PublicURL: "http://127.0.0.1:8080", DataDir: "./data", LogLevel: slog.LevelInfo, LogFormat: "text",
+		Addr: "127.0.0.1:8080", Role: RoleAll, PublicURL: "http://127.0.0.1:8080", DataDir: "./data", LogLevel: slog.LevelInfo, LogFormat: "text",
 		AskAgain: 7 * 24 * time.Hour, StopWithin: 30 * time.Second, MaxImport: 1 << 30, Parallel: 4,
 		Meta: Meta{GraphURL: "https://graph.facebook.com", GraphVersion: "v25.0"}, Twilio: Twilio{URL: "https://api.twilio.com"}, Mail: Mail{URL: "https://api.sendgrid.com"},
 	}, c)
@@ -58,6 +58,7 @@ func mistakes() map[string]string {
 		"BECKON_ASK_AGAIN_AFTER=-1h":                              "BECKON_ASK_AGAIN_AFTER must not be negative",
 		"BECKON_STOP_WITHIN=hushhush":                             "BECKON_STOP_WITHIN must be a duration, for example 30s",
 		"BECKON_MAX_IMPORT_BYTES=hushhush":                        "BECKON_MAX_IMPORT_BYTES must be a whole number",
+		"BECKON_ROLE=hushhush":                                    "BECKON_ROLE must be api, worker or all",
 		"BECKON_PARALLEL=65":                                      "BECKON_PARALLEL must be between 1 and 64",
 		"META_GRAPH_URL=https://user:hushhush@example.com":        "META_GRAPH_URL must be an http or https URL without query",
 		"META_GRAPH_VERSION=25":                                   "META_GRAPH_VERSION must look like v25.0",
@@ -105,12 +106,13 @@ func TestEachMistakeIsToldOnce(t *testing.T) {
 func TestChannelsLookAtTheirSettingsBeforeTheStart(t *testing.T) {
 	t.Parallel()
 	for problem, settings := range map[string][]string{
-		"twilio_credentials":     {"TWILIO_ACCOUNT_SID=AC1", "TWILIO_AUTH_TOKEN=with space", "TWILIO_FROM=+15005550006"},
-		"sendgrid_key":           {"SENDGRID_API_KEY=with space", "EMAIL_FROM=a@example.com"},
-		"sendgrid_webhook_key":   {"SENDGRID_API_KEY=SG.1", "EMAIL_FROM=a@example.com", "SENDGRID_WEBHOOK_KEY=with space"},
-		"BECKON_STOP_WITHIN":     {"BECKON_STOP_WITHIN=0s"},
-		"BECKON_SECRET_KEY must": {"BECKON_DATABASE_URL=postgres://localhost/x"},
-		"BECKON_DATABASE_URL":    {"BECKON_DATABASE_URL=postgres://a:with space@localhost:port/x", "BECKON_SECRET_KEY=" + testSecret},
+		"twilio_credentials":      {"TWILIO_ACCOUNT_SID=AC1", "TWILIO_AUTH_TOKEN=with space", "TWILIO_FROM=+15005550006"},
+		"sendgrid_key":            {"SENDGRID_API_KEY=with space", "EMAIL_FROM=a@example.com"},
+		"sendgrid_webhook_key":    {"SENDGRID_API_KEY=SG.1", "EMAIL_FROM=a@example.com", "SENDGRID_WEBHOOK_KEY=with space"},
+		"BECKON_STOP_WITHIN":      {"BECKON_STOP_WITHIN=0s"},
+		"BECKON_ROLE must be all": {"BECKON_ROLE=worker"},
+		"BECKON_SECRET_KEY must":  {"BECKON_DATABASE_URL=postgres://localhost/x"},
+		"BECKON_DATABASE_URL":     {"BECKON_DATABASE_URL=postgres://a:with space@localhost:port/x", "BECKON_SECRET_KEY=" + testSecret},
 	} {
 		code, _, errOut := told(t, environment(settings...), "serve")
 		require.Equal(t, exitWrong, code, problem)

@@ -14,13 +14,16 @@ import (
 
 func serveCommand(environ func() []string) *cobra.Command {
 	var noMigrate bool
-	var addr string
+	var addr, role string
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Serve the API and work campaigns", Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			env := environ()
 			if addr != "" {
 				env = append(env, "BECKON_ADDR="+addr)
+			}
+			if role != "" {
+				env = append(env, "BECKON_ROLE="+role)
 			}
 			c, err := readConfig(func() []string { return env })
 			if err != nil {
@@ -31,6 +34,7 @@ func serveCommand(environ func() []string) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&noMigrate, "no-migrate", false, "leave the database schema as it is")
 	cmd.Flags().StringVar(&addr, "addr", "", "address to listen on, instead of BECKON_ADDR")
+	cmd.Flags().StringVar(&role, "role", "", "api (serve HTTP only), worker (work jobs only) or all, instead of BECKON_ROLE")
 	return cmd
 }
 
@@ -48,7 +52,7 @@ func serve(cmd *cobra.Command, c Config, migrate bool) (err error) {
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", c.Addr, err)
 	}
-	log.InfoContext(ctx, "serving", "address", l.Addr().String(), "public_url", c.PublicURL, a.db.Describe(), "channels", a.channels.names())
+	log.InfoContext(ctx, "serving", "role", string(c.Role), "address", l.Addr().String(), "public_url", c.PublicURL, a.db.Describe(), "channels", a.channels.names())
 	err = a.run(ctx, l)
 	log.InfoContext(context.WithoutCancel(ctx), "stopped")
 	return err

@@ -12,7 +12,6 @@ import (
 	"beckon/internal/db"
 	"beckon/internal/delivery"
 	"beckon/internal/dispatch"
-	"beckon/internal/fault"
 	"beckon/internal/link"
 	"beckon/internal/page"
 	"beckon/internal/seal"
@@ -46,6 +45,9 @@ type Parts struct {
 	// Messenger.
 	MetaVerify func(mode, token, challenge string) (string, error)
 	PublicURL  string // where providers call us, without a slash at the end
+	// Waiting says in a sentence what the program waits for before it is ready;
+	// "" is nothing. It may be nil.
+	Waiting func() string
 }
 
 // router returns Echo with everything that holds for all operations, and those
@@ -67,20 +69,10 @@ func router(p Parts, contract *Contract) *echo.Echo {
 		validate(contract),
 		p.Answers.once(contract, p.Log),
 	)
-	e.GET("/healthz", func(c echo.Context) error { return c.JSONBlob(http.StatusOK, []byte(`{"status":"ok"}`)) })
-	e.GET("/readyz", ready(p.DB))
+	health(e, p.DB, p.Waiting)
 	e.GET("/openapi.yaml", func(c echo.Context) error {
 		return c.Blob(http.StatusOK, "application/yaml", []byte(p.Spec))
 	})
 	docs(e)
 	return e
-}
-
-func ready(d *db.DB) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		if err := d.Ping(c.Request().Context()); err != nil {
-			return fault.New(fault.Unavailable, "unavailable", "The database does not answer.").Because(err)
-		}
-		return c.JSONBlob(http.StatusOK, []byte(`{"status":"ok"}`))
-	}
 }

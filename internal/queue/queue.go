@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -55,6 +56,7 @@ type Queue struct {
 	direct  map[string]func(context.Context, *rivertype.JobRow) error
 	every   []*river.PeriodicJob
 	client  client
+	running atomic.Bool
 }
 
 // client is what both engines' River clients do.
@@ -163,6 +165,8 @@ func (q *Queue) Run(ctx context.Context, grace time.Duration) error {
 	if err := q.client.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("start the queue: %w", err)
 	}
+	q.running.Store(true)
+	defer q.running.Store(false)
 	q.rescueUntil(ctx)
 	soft, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
@@ -173,6 +177,9 @@ func (q *Queue) Run(ctx context.Context, grace time.Duration) error {
 	defer cancel()
 	return q.client.StopAndCancel(hard)
 }
+
+// Running reports whether jobs are being worked here.
+func (q *Queue) Running() bool { return q.running.Load() }
 
 type worker[T Args] struct {
 	river.WorkerDefaults[T]
