@@ -4,9 +4,11 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -115,12 +117,31 @@ func (e *Engine) scope(q *gorm.DB, page uuid.UUID, topic string) (scope, error) 
 	return s, nil
 }
 
-// addBatches writes batches for the pending deliveries given, by lane, each with
-// its job in the same transaction. Ids of a lane must be in ascending order.
-func (e *Engine) addBatches(ctx context.Context, tx *db.Tx, campaign uuid.UUID, byLane map[channel.Lane][]int64, at time.Time) error {
+// slot is what deliveries that can be sent together have in common: the lane,
+// and the moment from which they may go. Zero is at once.
+type slot struct {
+	lane channel.Lane
+	at   time.Time
+}
+
+// waiting are deliveries that wait to be sent, by slot.
+type waiting map[slot][]int64
+
+func (w waiting) add(lane channel.Lane, at time.Time, id int64) {
+	s := slot{lane, at}
+	w[s] = append(w[s], id)
+}
+
+// addBatches writes batches for waiting deliveries, each with its job in the
+// same transaction: two statements, however many there are.
+func (e *Engine) addBatches(ctx context.Context, tx *db.Tx, campaign uuid.UUID, w waiting) error {
 	var batches []delivery.Batch
-	for _, lane := range channel.Lanes() {
-		batches = append(batches, e.split(campaign, lane, byLane[lane])...)
+	var at []time.Time
+	for _, s := range slices.SortedFunc(maps.Keys(w), slot.compare) {
+		slices.Sort(w[s])
+		for _, b := range e.split(campaign, s.lane, w[s]) {
+			batches, at = append(batches, b), append(at, s.at)
+		}
 	}
 	if len(batches) == 0 {
 		return nil
@@ -130,9 +151,13 @@ func (e *Engine) addBatches(ctx context.Context, tx *db.Tx, campaign uuid.UUID, 
 	}
 	orders := make([]queue.Order, len(batches))
 	for i, b := range batches {
-		orders[i] = queue.Order{Args: SendJob{b.ID}, Queue: laneQueue(b.Lane), At: at}
+		orders[i] = queue.Order{Args: SendJob{b.ID}, Queue: laneQueue(b.Lane), At: at[i]}
 	}
 	return e.Queue.Insert(ctx, tx, orders...)
+}
+
+func (s slot) compare(o slot) int {
+	return cmp.Or(laneOrder(s.lane)-laneOrder(o.lane), s.at.Compare(o.at))
 }
 
 // split covers ids with ranges no wider than a batch.

@@ -104,14 +104,14 @@ func (e *Engine) writePage(ctx context.Context, tx *db.Tx, id uuid.UUID, places 
 	if err != nil {
 		return err
 	}
-	byLane := map[channel.Lane][]int64{}
+	w := waiting{}
 	for _, lane := range channel.Lanes() {
 		for range count[lane] {
-			byLane[lane] = append(byLane[lane], first)
+			w.add(lane, time.Time{}, first)
 			first++
 		}
 	}
-	return e.addBatches(ctx, tx, id, byLane, time.Time{})
+	return e.addBatches(ctx, tx, id, w)
 }
 
 // decideAll places everybody, sorted by lane so that a lane's numbers follow

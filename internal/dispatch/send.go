@@ -235,13 +235,13 @@ func (r *run) move(ctx context.Context, tx *db.Tx, moves []delivery.Move) error 
 	if err := r.engine.Ledger.MoveTo(tx, moves); err != nil {
 		return err
 	}
-	byLane := map[channel.Lane][]int64{}
+	w := waiting{}
 	for _, m := range moves {
-		if m.Lane != r.batch.Lane { // those that stay are still this batch's
-			byLane[m.Lane] = append(byLane[m.Lane], m.Delivery)
+		if m.Lane != "" && m.Lane != r.batch.Lane { // those that stay are still this batch's
+			w.add(m.Lane, time.Time{}, m.Delivery)
 		}
 	}
-	return r.engine.addBatches(ctx, tx, r.batch.CampaignID, sorted(byLane), time.Time{})
+	return r.engine.addBatches(ctx, tx, r.batch.CampaignID, w)
 }
 
 // call renders and sends.

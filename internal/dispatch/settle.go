@@ -65,10 +65,10 @@ func (e *Engine) settle(ctx context.Context, tx *db.Tx, def *campaign.Definition
 	if err != nil {
 		return err
 	}
-	for lane := range onward {
-		onward[lane] = slices.DeleteFunc(onward[lane], func(id int64) bool { return !moved[id] })
+	for s := range onward {
+		onward[s] = slices.DeleteFunc(onward[s], func(id int64) bool { return !moved[id] })
 	}
-	return e.addBatches(ctx, tx, def.ID, sorted(onward), time.Time{})
+	return e.addBatches(ctx, tx, def.ID, onward)
 }
 
 // add says what to do next for each outcome of the closed set.
@@ -182,9 +182,9 @@ func (e *Engine) stopLine(ctx context.Context, tx *db.Tx, fx *effects, page uuid
 }
 
 // fallThrough finds the next open lane for everybody who was definitely
-// refused, and adds their settlements. It returns who goes on, by lane.
-func (e *Engine) fallThrough(tx *db.Tx, def *campaign.Definition, s scope, fx *effects) (map[channel.Lane][]int64, error) {
-	onward := map[channel.Lane][]int64{}
+// refused, and adds their settlements. It returns who goes on.
+func (e *Engine) fallThrough(tx *db.Tx, def *campaign.Definition, s scope, fx *effects) (waiting, error) {
+	onward := waiting{}
 	if len(fx.fallers) == 0 {
 		return onward, nil
 	}
@@ -198,7 +198,7 @@ func (e *Engine) fallThrough(tx *db.Tx, def *campaign.Definition, s scope, fx *e
 		p, found := people[o.contact]
 		if d := route.Decide(p.reach, def.Route[from:], s.now); found && d.Reachable() {
 			set.To, set.NextLane, set.RouteFrom, set.Reason = delivery.Pending, d.Lane, from, ""
-			onward[d.Lane] = append(onward[d.Lane], o.Delivery)
+			onward.add(d.Lane, time.Time{}, o.Delivery)
 		}
 		fx.ledger = append(fx.ledger, set)
 	}
@@ -214,13 +214,6 @@ func (e *Engine) whoFalls(tx *db.Tx, def *campaign.Definition, s scope, fallers 
 		ids[i] = o.contact
 	}
 	return s.people(tx, ids)
-}
-
-func sorted(byLane map[channel.Lane][]int64) map[channel.Lane][]int64 {
-	for _, ids := range byLane {
-		slices.Sort(ids)
-	}
-	return byLane
 }
 
 func cmpOr(d, or time.Duration) time.Duration {
