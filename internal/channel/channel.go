@@ -87,10 +87,27 @@ type Batch struct {
 	// Halted, when set, is asked before each call: once it says yes, nothing new
 	// is handed over and the rest comes back as TryLater. Calls under way end.
 	Halted func() bool
+	// Turn, when set, is asked before message i of Messages is handed over, in
+	// the order of the messages and never by two goroutines at once: it blocks
+	// until that message's turn has come, so the order of asking is the pace. No
+	// ends the batch: this message and those after it come back as TryLater,
+	// nothing of them written. A sender that takes many messages in one call asks
+	// once for it, with its first message; a call made again for some of them
+	// asks again.
+	Turn func(ctx context.Context, i int) bool
 }
 
 // MayGo reports whether another call may be begun.
 func (b *Batch) MayGo() bool { return b.Halted == nil || !b.Halted() }
+
+// Await waits for the turn of message i, and reports whether its call may be
+// begun. Every sender asks it before each call.
+func (b *Batch) Await(ctx context.Context, i int) bool {
+	if !b.MayGo() || ctx.Err() != nil {
+		return false
+	}
+	return b.Turn == nil || b.Turn(ctx, i) && b.MayGo() && ctx.Err() == nil
+}
 
 // Outcome says what to do next after a try. It is a closed set.
 type Outcome string
@@ -119,6 +136,9 @@ type Result struct {
 	Code       string        // the provider's code, for example "10/2018278" or "21610"; "" when it gave none
 	Detail     string        // for people; no address, token, text or secret in it
 	RetryAfter time.Duration // with TryLater: not before this long from now; 0 when not said
+	Throttled  bool          // with TryLater: the sender is to slow down, not just this message
+	Unreached  bool          // with TryLater: there was no connection to the provider
+	Load       int           // percent of the provider's limit that is used up, with any outcome; 0 when not said
 }
 
 // Sender hands messages to a provider. Implementations are safe for use by

@@ -22,6 +22,8 @@ type Answer struct {
 	Code       string        // expected Result.Code
 	ProviderID string        // expected Result.ProviderID
 	RetryAfter time.Duration // expected, give or take a twentieth
+	Throttled  bool          // expected Result.Throttled
+	Load       int           // expected Result.Load
 }
 
 // Suite describes a channel to Run. Every field is needed.
@@ -57,6 +59,10 @@ func Run(t *testing.T, s Suite) {
 		"is safe for many goroutines":                   isConcurrent,
 		"cancelled before the call is try later":        cancelledIsTryLater,
 		"halted before the call is try later":           haltedIsTryLater,
+		"waits for the turn of each message":            waitsForTurns,
+		"a turn refused ends the batch":                 refusedTurnEnds,
+		"a turn that outlasts the context ends it":      cancelledInTurn,
+		"halted while it waits is try later":            haltedInTurn,
 		"cancelled after writing is unknown":            cancelledLateIsUnknown,
 		"deadline after writing is unknown":             lostByDeadlineIsUnknown,
 		"refused connection is try later":               refusedConnectionIsTryLater,

@@ -124,7 +124,12 @@ func lostByDeadlineIsUnknown(t *testing.T, s Suite) {
 func refusedConnectionIsTryLater(t *testing.T, s Suite) {
 	srv := httptest.NewServer(s.Accept)
 	srv.Close()
-	expectAll(t, s, s.Batch(3), s.New(t, srv.URL).Send(t.Context(), s.Batch(3)), channel.TryLater)
+	results := s.New(t, srv.URL).Send(t.Context(), s.Batch(3))
+	expectAll(t, s, s.Batch(3), results, channel.TryLater)
+	for _, r := range results {
+		require.True(t, r.Unreached)
+		require.False(t, r.Throttled)
+	}
 }
 
 func lostAnswerIsUnknown(t *testing.T, s Suite) {
@@ -159,6 +164,9 @@ func mapsAnswers(t *testing.T, s Suite) {
 			expectAll(t, s, b, results, a.Want)
 			require.Equal(t, a.Code, results[0].Code)
 			require.Equal(t, a.ProviderID, results[0].ProviderID)
+			require.Equal(t, a.Throttled, results[0].Throttled)
+			require.Equal(t, a.Load, results[0].Load)
+			require.False(t, results[0].Unreached, "it was reached")
 			require.InDelta(t, a.RetryAfter.Seconds(), results[0].RetryAfter.Seconds(), a.RetryAfter.Seconds()/20)
 		})
 	}

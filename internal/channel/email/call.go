@@ -17,7 +17,8 @@ import (
 var (
 	held      = channel.Result{Outcome: channel.TryLater, Detail: "not sent: sending was stopped"}
 	cancelled = channel.Result{Outcome: channel.TryLater, Detail: "not sent: stopped before the call"}
-	unreached = channel.Result{Outcome: channel.TryLater, Detail: "not sent: no connection to SendGrid"}
+	unreached = channel.Result{Outcome: channel.TryLater, Detail: "not sent: no connection to SendGrid", Unreached: true}
+	cutOff    = channel.Result{Outcome: channel.TryLater, Detail: "not sent: SendGrid refuses somebody of the request, but the answer was cut off"}
 	lost      = channel.Result{Outcome: channel.Unknown, Detail: "sent, but the answer was lost"}
 )
 
@@ -30,11 +31,13 @@ type answer struct {
 	header  http.Header
 	body    string
 	written bool // the request may have left
+	cut     bool // a refusal whose body is lost, and with it whom it blames
+	ended   bool // there is no answer because the caller's context ended
 }
 
 // post makes one request. The answer's status counts even when its body is cut.
-func (c *Client) post(ctx context.Context, body []byte) answer {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+func (c *Client) post(caller context.Context, body []byte) answer {
+	ctx, cancel := context.WithTimeout(caller, c.timeout)
 	defer cancel()
 	var written atomic.Bool
 	ctx = wire.Watch(ctx, &written)
@@ -42,10 +45,10 @@ func (c *Client) post(ctx context.Context, body []byte) answer {
 	request.Body = body
 	res, err := c.http.SendWithContext(ctx, request)
 	if res == nil {
-		return answer{written: written.Load()}
+		return answer{written: written.Load(), ended: caller.Err() != nil}
 	}
 	if err != nil && res.StatusCode == http.StatusBadRequest {
-		return answer{} // not taken, and whom it blames is lost: as if it had not been sent
+		return answer{cut: true}
 	}
 	return answer{status: res.StatusCode, header: res.Headers, body: res.Body, written: written.Load()}
 }
@@ -53,19 +56,33 @@ func (c *Client) post(ctx context.Context, body []byte) answer {
 // result is what the answer means for each message of the request.
 func (a answer) result() channel.Result {
 	switch {
+	case a.cut:
+		return cutOff
 	case a.status == 0 && a.written:
 		return lost
+	case a.status == 0 && a.ended:
+		return cancelled
 	case a.status == 0:
 		return unreached
 	case a.status == http.StatusAccepted:
-		return channel.Result{Outcome: channel.Accepted, ProviderID: a.header.Get("X-Message-Id")}
+		return channel.Result{Outcome: channel.Accepted, ProviderID: a.header.Get("X-Message-Id"), Load: load(a.header)}
 	}
-	r := channel.Result{Code: strconv.Itoa(a.status)}
+	r := channel.Result{Code: strconv.Itoa(a.status), Load: load(a.header)}
 	r.Outcome, r.Detail = a.refusal()
-	if r.Outcome == channel.TryLater {
-		r.RetryAfter = retryAfter(a.header)
+	if r.Outcome == channel.TryLater { // which only a 429 is
+		r.Throttled, r.RetryAfter = true, retryAfter(a.header)
 	}
 	return r
+}
+
+// load is how much of SendGrid's allowance is used up, in percent.
+func load(h http.Header) int {
+	left, err := strconv.Atoi(h.Get("X-RateLimit-Remaining"))
+	all, err2 := strconv.Atoi(h.Get("X-RateLimit-Limit"))
+	if err != nil || err2 != nil || all <= 0 {
+		return 0
+	}
+	return min(max(100*(all-left)/all, 0), 100)
 }
 
 // refusal judges every answer but 202. Another 2xx is not SendGrid taking mail.

@@ -191,6 +191,23 @@ func TestSendStopsBetweenRequestsWhenCancelled(t *testing.T) {
 	require.Equal(t, channel.TryLater, results[999].Outcome)
 }
 
+func TestSendAsksForATurnBeforeEachRequest(t *testing.T) {
+	t.Parallel()
+	server := &sendgrid{}
+	b := mails(1200)
+	b.Messages[700].Fill = []string{strings.Repeat("é", 5000), "Bo", "https://go.example/l/x"}
+	var asked []int
+	b.Turn = func(_ context.Context, i int) bool {
+		asked = append(asked, i)
+		return i < 1001
+	}
+	results := server.start(t).Send(t.Context(), b)
+	require.Equal(t, []int{0, 500, 700, 1001}, asked, "in the order of the first messages")
+	require.Len(t, server.requests, 3)
+	require.Equal(t, channel.Accepted, results[1000].Outcome)
+	require.Equal(t, channel.TryLater, results[1001].Outcome)
+}
+
 func TestSendKeepsEveryValueWhole(t *testing.T) {
 	t.Parallel()
 	server := &sendgrid{}

@@ -27,24 +27,37 @@ type sending struct {
 
 // run sorts the messages by how they can go, and sends them.
 func (s *sending) run(ctx context.Context) {
-	var together, alone []int
+	var together []int
+	var requests []request
 	for i := range s.batch.Messages {
 		m := &s.batch.Messages[i]
 		switch {
 		case len(m.Fill) != len(s.batch.Mail.Holes):
 			s.results[i] = channel.Result{Outcome: channel.Refused, Detail: "the values do not fit the holes of the mail"}
 		case substitutionSize(s.batch.Mail.Holes, m.Fill) > maxSubstitutions:
-			alone = append(alone, i)
+			requests = append(requests, request{at: []int{i}, alone: true})
 		default:
 			together = append(together, i)
 		}
 	}
 	for part := range slices.Chunk(together, maxBatch) {
-		s.send(ctx, s.batch.Mail, part)
+		requests = append(requests, request{at: part})
 	}
-	for _, i := range alone {
-		s.send(ctx, written(s.batch.Mail, s.batch.Messages[i].Fill), []int{i})
+	slices.SortFunc(requests, func(a, b request) int { return a.at[0] - b.at[0] })
+	for _, r := range requests {
+		mail := s.batch.Mail
+		if r.alone {
+			mail = written(mail, s.batch.Messages[r.at[0]].Fill)
+		}
+		s.send(ctx, mail, r.at)
 	}
+}
+
+// request is for the messages at the given places, or for one alone whose
+// values are written into the mail.
+type request struct {
+	at    []int
+	alone bool
 }
 
 // send hands over the messages at the given places until SendGrid takes or
@@ -54,11 +67,8 @@ func (s *sending) send(ctx context.Context, m channel.Mail, at []int) {
 		switch {
 		case len(at) == 0:
 			return
-		case s.stopped || !s.batch.MayGo():
-			s.settle(at, held)
-			return
-		case ctx.Err() != nil:
-			s.settle(at, cancelled)
+		case s.stopped || !s.batch.Await(ctx, at[0]):
+			s.hold(ctx, at)
 			return
 		}
 		a := s.client.post(ctx, s.client.body(m, s.batch.Messages, at))
@@ -83,6 +93,16 @@ func (s *sending) finish(ctx context.Context, m channel.Mail, at []int, a answer
 	r := a.result()
 	s.stopped = r.Outcome == channel.StopTheLine
 	s.settle(at, r)
+}
+
+// hold settles what is not handed over; nothing after it is either.
+func (s *sending) hold(ctx context.Context, at []int) {
+	s.stopped = true
+	if ctx.Err() != nil {
+		s.settle(at, cancelled)
+		return
+	}
+	s.settle(at, held)
 }
 
 func (s *sending) settle(at []int, r channel.Result) {

@@ -2,7 +2,6 @@ package messenger
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"beckon/internal/channel"
 	"beckon/internal/channel/wire"
@@ -23,17 +21,17 @@ const maxAnswer = 1 << 16
 var (
 	held      = channel.Result{Outcome: channel.TryLater, Detail: "not sent: sending was stopped"}
 	cancelled = channel.Result{Outcome: channel.TryLater, Detail: "not sent: stopped before the call"}
-	unreached = channel.Result{Outcome: channel.TryLater, Detail: "not sent: no connection to Graph"}
+	unreached = channel.Result{Outcome: channel.TryLater, Detail: "not sent: no connection to Graph", Unreached: true}
 	lost      = channel.Result{Outcome: channel.Unknown, Detail: "sent, but the answer was lost"}
 )
 
 // post makes one call and says what came of it. The transport is used without
 // a client around it, so no redirect can carry the token elsewhere.
-func (c *Client) post(ctx context.Context, d door, body []byte, byToken bool) channel.Result {
-	if ctx.Err() != nil {
+func (c *Client) post(caller context.Context, d door, body []byte, byToken bool) channel.Result {
+	if caller.Err() != nil {
 		return cancelled
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel := context.WithTimeout(caller, c.timeout)
 	defer cancel()
 	var written atomic.Bool
 	req, err := http.NewRequestWithContext(wire.Watch(ctx, &written), http.MethodPost, d.url, bytes.NewReader(body))
@@ -43,16 +41,21 @@ func (c *Client) post(ctx context.Context, d door, body []byte, byToken bool) ch
 	req.Header = http.Header{"Authorization": {d.authorization}, "Content-Type": {"application/json"}, "User-Agent": {"beckon"}}
 	res, err := c.transport.RoundTrip(req)
 	if err != nil {
-		return withoutAnswer(written.Load())
+		return withoutAnswer(caller, written.Load())
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
-	return judge(res.StatusCode, res.Header, answer, err, byToken)
+	r := judge(res.StatusCode, res.Header, answer, err, byToken)
+	r.Load = load(res.Header)
+	return r
 }
 
-func withoutAnswer(written bool) channel.Result {
-	if written {
+func withoutAnswer(caller context.Context, written bool) channel.Result {
+	switch {
+	case written:
 		return lost
+	case caller.Err() != nil:
+		return cancelled
 	}
 	return unreached
 }
@@ -80,35 +83,11 @@ func byStatus(status int, header http.Header) channel.Result {
 	case status < 300 || status >= 500:
 		r.Outcome = channel.Unknown
 	case status == http.StatusTooManyRequests:
-		r.Outcome, r.RetryAfter = channel.TryLater, retryAfter(header)
+		r.Outcome, r.Throttled, r.RetryAfter = channel.TryLater, true, retryAfter(header)
 	case status < 400, status == http.StatusUnauthorized, status == http.StatusForbidden:
 		r.Outcome = channel.StopTheLine
 	default:
 		r.Outcome = channel.Refused
 	}
 	return r
-}
-
-// retryAfter reads how long to wait: the plain header, or the longest of the
-// times that the usage header names for this business.
-func retryAfter(h http.Header) time.Duration {
-	if s, err := strconv.Atoi(h.Get("Retry-After")); err == nil && s > 0 {
-		return time.Duration(s) * time.Second
-	}
-	if at, err := http.ParseTime(h.Get("Retry-After")); err == nil {
-		return max(0, time.Until(at))
-	}
-	var usage map[string][]struct {
-		Minutes float64 `json:"estimated_time_to_regain_access"`
-	}
-	if json.Unmarshal([]byte(cmp.Or(h.Get("X-Business-Use-Case-Usage"), "{}")), &usage) != nil {
-		return 0
-	}
-	var wait time.Duration
-	for _, cases := range usage {
-		for _, u := range cases {
-			wait = max(wait, time.Duration(u.Minutes*float64(time.Minute)))
-		}
-	}
-	return wait
 }

@@ -29,12 +29,32 @@ func (e *graphError) result(status int, header http.Header, byToken bool) channe
 	}
 	r.Outcome, r.Detail = e.judge(status, byToken)
 	if r.Outcome == channel.TryLater {
+		r.Throttled = e.throttles(status)
 		r.RetryAfter = retryAfter(header)
 		if e.Subcode == 2018300 {
 			r.RetryAfter = humanBusy
 		}
 	}
 	return r
+}
+
+// throttles tells a limit of the app or the Page, which slowing down helps,
+// from a reason to leave one person alone for a while: another app in the
+// conversation, or a permission of one person that is used too soon.
+func (e *graphError) throttles(status int) bool {
+	switch {
+	case e.Subcode == 2018300, e.Code == 2018300, e.Code == 4 && e.Subcode == 2018354:
+		return false
+	}
+	return slowDown(e.Code) || status == http.StatusTooManyRequests
+}
+
+func slowDown(code int) bool {
+	switch code {
+	case 4, 9, 17, 32, 341, 613, 80006:
+		return true
+	}
+	return false
 }
 
 // judge goes from what says most to what says least. Meta has no code for a
@@ -89,12 +109,13 @@ func (e *graphError) byCode() (channel.Outcome, string) {
 		return channel.StopTheLine, "the Page's access token is not valid any more"
 	case 368, 2022:
 		return channel.StopTheLine, "Meta limits this Page for a policy violation"
-	case 4, 9, 17, 32, 341, 613, 80006:
-		return channel.TryLater, "Graph asks to slow down"
 	case 1200:
 		return channel.TryLater, "sending failed for a moment"
 	case 1:
 		return channel.Unknown, unsaid
+	}
+	if slowDown(e.Code) {
+		return channel.TryLater, "Graph asks to slow down"
 	}
 	if e.Code == 100 && e.Subcode == 2018001 {
 		return channel.Gone, "no such person for this Page"

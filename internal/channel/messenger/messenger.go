@@ -86,16 +86,20 @@ func (c *Client) Send(ctx context.Context, b channel.Batch) []channel.Result {
 	results := make([]channel.Result, len(b.Messages))
 	d := c.door(b.Page)
 	var stopped atomic.Bool
-	wire.Each(c.workers, len(results), func(i int) {
-		if stopped.Load() || !b.MayGo() {
-			results[i] = held
-			return
-		}
+	await := func(i int) bool { return !stopped.Load() && b.Await(ctx, i) && !stopped.Load() }
+	begun := wire.Each(c.workers, len(results), await, func(i int) {
 		results[i] = c.sendOne(ctx, d, b.Lane, &b.Messages[i])
 		if results[i].Outcome == channel.StopTheLine {
 			stopped.Store(true)
 		}
 	})
+	rest := held
+	if ctx.Err() != nil {
+		rest = cancelled
+	}
+	for i := begun; i < len(results); i++ {
+		results[i] = rest
+	}
 	return results
 }
 

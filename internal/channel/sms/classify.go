@@ -55,6 +55,16 @@ func classify(code int, from string) (channel.Outcome, string) {
 	return "", ""
 }
 
+// slowDown tells the codes with which the sender, and not one message, has to
+// wait: it goes too fast, its queue is full, or its allowance is used up.
+func slowDown(code int) bool {
+	switch code {
+	case 20429, 21611, 30001, 30022, 30023, 30027, 60728, 63017, 63018, 63038:
+		return true
+	}
+	return false
+}
+
 // patience is how long a code is known to last when no header says so.
 func patience(code int) time.Duration {
 	switch code {

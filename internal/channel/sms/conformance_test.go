@@ -3,6 +3,7 @@ package sms_test
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -37,13 +38,13 @@ func recorded(t *testing.T) []channeltest.Answer {
 		{Name: "bad credentials", Status: 401, Body: fixture(t, "bad_credentials.json"), Want: channel.StopTheLine, Code: "20003"},
 		{
 			Name: "too many", Status: 429, Header: map[string]string{"Retry-After": "7"}, Body: fixture(t, "too_many.json"),
-			Want: channel.TryLater, Code: "20429", RetryAfter: 7 * time.Second,
+			Want: channel.TryLater, Code: "20429", RetryAfter: 7 * time.Second, Throttled: true,
 		},
 		{
 			Name: "too many, until a date", Status: 429, Header: map[string]string{"Retry-After": time.Now().Add(time.Hour).UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")},
-			Want: channel.TryLater, RetryAfter: time.Hour,
+			Want: channel.TryLater, RetryAfter: time.Hour, Throttled: true,
 		},
-		{Name: "too many in HTML", Status: 429, Body: fixture(t, "broken.html"), Want: channel.TryLater},
+		{Name: "too many in HTML", Status: 429, Body: fixture(t, "broken.html"), Want: channel.TryLater, Throttled: true},
 		{Name: "broken in HTML", Status: 503, Body: fixture(t, "broken.html"), Want: channel.Unknown},
 		{Name: "broken in JSON", Status: 500, Body: `{"code":20500,"message":"Internal Server Error","status":500}`, Want: channel.Unknown},
 		{Name: "created, unreadable", Status: 201, Body: `{"sid":"SM1"`, Want: channel.Unknown},
@@ -53,7 +54,7 @@ func recorded(t *testing.T) []channeltest.Answer {
 		{Name: "404 in HTML", Status: 404, Body: fixture(t, "broken.html"), Want: channel.Refused},
 		{Name: "answer longer than what it says", Status: 201, Header: map[string]string{"Content-Length": "500"}, Body: `{"sid":"SM1"}`, Want: channel.Unknown},
 		{Name: "unknown code with 401", Status: 401, Body: `{"code":20999,"status":401}`, Want: channel.StopTheLine, Code: "20999"},
-		{Name: "unknown code with 429", Status: 429, Body: `{"code":20998,"status":429}`, Want: channel.TryLater, Code: "20998"},
+		{Name: "unknown code with 429", Status: 429, Body: `{"code":20998,"status":429}`, Want: channel.TryLater, Code: "20998", Throttled: true},
 	}
 }
 
@@ -73,11 +74,12 @@ func codes() []channeltest.Answer {
 		21611: 10 * time.Minute, 30001: 10 * time.Minute, 30450: 30 * time.Minute,
 		30023: time.Hour, 30027: time.Hour, 30610: time.Hour, 60728: time.Hour, 63038: time.Hour,
 	}
+	slow := []int{20429, 21611, 30001, 30022, 30023, 30027, 60728, 63017, 63018, 63038}
 	var answers []channeltest.Answer
 	for outcome, codes := range table {
 		for _, code := range codes {
 			answers = append(answers, channeltest.Answer{
-				Name: fmt.Sprintf("code %d", code), Status: 400, Want: outcome, Code: fmt.Sprint(code), RetryAfter: waits[code],
+				Name: fmt.Sprintf("code %d", code), Status: 400, Want: outcome, Code: fmt.Sprint(code), RetryAfter: waits[code], Throttled: slices.Contains(slow, code),
 				Body: fmt.Sprintf(`{"code":%d,"message":"about %s","status":400}`, code, phone),
 			})
 		}

@@ -119,27 +119,31 @@ func (c *Client) MaxBatch() int { return maxBatch }
 func (c *Client) Send(ctx context.Context, b channel.Batch) []channel.Result {
 	results := make([]channel.Result, len(b.Messages))
 	var stopped atomic.Bool
-	wire.Each(c.settings.Concurrency, len(results), func(i int) {
-		if stopped.Load() || !b.MayGo() {
-			results[i] = held
-			return
-		}
+	await := func(i int) bool { return !stopped.Load() && b.Await(ctx, i) && !stopped.Load() }
+	begun := wire.Each(c.settings.Concurrency, len(results), await, func(i int) {
 		results[i] = c.sendOne(ctx, &b.Messages[i])
 		if results[i].Outcome == channel.StopTheLine {
 			stopped.Store(true)
 		}
 	})
+	rest := held
+	if ctx.Err() != nil {
+		rest = cancelled
+	}
+	for i := begun; i < len(results); i++ {
+		results[i] = rest
+	}
 	return results
 }
 
 // sendOne makes its own small client: the library keeps a call's state in it.
-func (c *Client) sendOne(ctx context.Context, m *channel.Message) channel.Result {
-	if ctx.Err() != nil {
+func (c *Client) sendOne(caller context.Context, m *channel.Message) channel.Result {
+	if caller.Err() != nil {
 		return cancelled
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.settings.Timeout)
+	ctx, cancel := context.WithTimeout(caller, c.settings.Timeout)
 	defer cancel()
-	t := &trip{ctx: ctx, base: c.base, transport: c.transport}
+	t := &trip{ctx: ctx, caller: caller, base: c.base, transport: c.transport}
 	sdk := &twilio.Client{Credentials: c.credentials, HTTPClient: &http.Client{Transport: t, CheckRedirect: stay}}
 	sdk.SetAccountSid(c.settings.AccountSID)
 	// The handler is made by hand: its constructor would read a region from

@@ -25,7 +25,7 @@ const maxAnswer = 1 << 16
 var (
 	held      = channel.Result{Outcome: channel.TryLater, Detail: "not sent: sending was stopped"}
 	cancelled = channel.Result{Outcome: channel.TryLater, Detail: "not sent: stopped before the call"}
-	unreached = channel.Result{Outcome: channel.TryLater, Detail: "not sent: no connection to Twilio"}
+	unreached = channel.Result{Outcome: channel.TryLater, Detail: "not sent: no connection to Twilio", Unreached: true}
 	lost      = channel.Result{Outcome: channel.Unknown, Detail: "sent, but the answer was lost"}
 )
 
@@ -36,6 +36,7 @@ func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse
 // calls api.twilio.com and drops status and headers of a refusal.
 type trip struct {
 	ctx       context.Context // the library has no other way in
+	caller    context.Context // without the deadline of the call
 	base      *url.URL
 	transport *http.Transport
 
@@ -72,6 +73,8 @@ func (t *trip) judge(m *api.ApiV2010Message, err error, from string) channel.Res
 	switch {
 	case t.status == 0 && t.written.Load():
 		return lost
+	case t.status == 0 && t.caller.Err() != nil:
+		return cancelled
 	case t.status == 0:
 		return unreached
 	case t.status < 300 && err == nil && m.Sid != nil && *m.Sid != "":
@@ -87,9 +90,10 @@ func (t *trip) judge(m *api.ApiV2010Message, err error, from string) channel.Res
 func (t *trip) refused(code int, from string) channel.Result {
 	r := channel.Result{Code: strconv.Itoa(code)}
 	r.Outcome, r.Detail = classify(code, from)
+	r.Throttled = slowDown(code)
 	if r.Outcome == "" {
 		bare := t.byStatus()
-		r.Outcome, r.Detail = bare.Outcome, bare.Detail
+		r.Outcome, r.Detail, r.Throttled = bare.Outcome, bare.Detail, bare.Throttled
 	}
 	if r.Outcome == channel.TryLater {
 		r.RetryAfter = max(retryAfter(t.header), patience(code))
@@ -105,7 +109,7 @@ func (t *trip) byStatus() channel.Result {
 	case t.status >= 500:
 		r.Outcome = channel.Unknown
 	case t.status == http.StatusTooManyRequests:
-		r.Outcome, r.RetryAfter = channel.TryLater, retryAfter(t.header)
+		r.Outcome, r.Throttled, r.RetryAfter = channel.TryLater, true, retryAfter(t.header)
 	case t.status < 400, t.status == http.StatusUnauthorized, t.status == http.StatusForbidden:
 		r.Outcome = channel.StopTheLine
 	default:

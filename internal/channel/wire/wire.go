@@ -37,17 +37,41 @@ func Watch(ctx context.Context, left *atomic.Bool) context.Context {
 	})
 }
 
-// Each calls do with every number below n, by up to workers goroutines, and
-// returns when all calls have.
-func Each(workers, n int, do func(int)) {
-	var next atomic.Int64
+// Each calls do with the numbers below n, by up to workers goroutines, as long
+// as await says yes. Await is asked before each call, in order and never by two
+// goroutines at once; it may block. Each returns when all calls have, and says
+// how many numbers had their call.
+func Each(workers, n int, await func(int) bool, do func(int)) int {
+	q := turns{n: n, await: await}
 	var wg sync.WaitGroup
 	for range min(workers, n) {
 		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+			for i, ok := q.take(); ok; i, ok = q.take() {
 				do(i)
 			}
 		})
 	}
 	wg.Wait()
+	return q.next
+}
+
+// turns hands out the numbers below n. A goroutine that is free waits for the
+// turn of the next number while it holds the lock, so nothing can come between
+// the turn and the call.
+type turns struct {
+	mu      sync.Mutex
+	next, n int
+	over    bool
+	await   func(int) bool
+}
+
+func (t *turns) take() (int, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over || t.next == t.n || !t.await(t.next) {
+		t.over = true
+		return 0, false
+	}
+	t.next++
+	return t.next - 1, true
 }

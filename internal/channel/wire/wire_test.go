@@ -17,7 +17,7 @@ func TestEachCallsEveryNumberOnceAndNeverTooManyAtATime(t *testing.T) {
 	for _, n := range []int{0, 1, 7, 1000} {
 		calls := make([]atomic.Int32, n)
 		var now, most atomic.Int32
-		wire.Each(8, n, func(i int) {
+		begun := wire.Each(8, n, func(int) bool { return true }, func(i int) {
 			most.Store(max(most.Load(), now.Add(1)))
 			calls[i].Add(1)
 			now.Add(-1)
@@ -25,7 +25,26 @@ func TestEachCallsEveryNumberOnceAndNeverTooManyAtATime(t *testing.T) {
 		for i := range calls {
 			require.EqualValues(t, 1, calls[i].Load())
 		}
+		require.Equal(t, n, begun)
 		require.LessOrEqual(t, most.Load(), int32(8))
+	}
+}
+
+func TestEachAsksInOrderAndEndsWithTheFirstNo(t *testing.T) {
+	t.Parallel()
+	for _, last := range []int{0, 1, 99} {
+		var asked []int
+		var calls atomic.Int32
+		begun := wire.Each(8, 100, func(i int) bool {
+			asked = append(asked, i)
+			return i < last
+		}, func(int) { calls.Add(1) })
+		require.Equal(t, last, begun)
+		require.EqualValues(t, last, calls.Load())
+		require.Len(t, asked, last+1)
+		for i, n := range asked {
+			require.Equal(t, i, n)
+		}
 	}
 }
 
