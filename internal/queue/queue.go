@@ -4,10 +4,12 @@ package queue
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -22,10 +24,12 @@ import (
 	"beckon/internal/trail"
 )
 
-// A killed node's jobs are given to another RescueAfter after they started, so
-// no job may run longer than JobTimeout.
+// A killed node's jobs are given to another RescueAfter after they started. So a
+// job's context ends after JobTimeout, and what it then still writes down must
+// be written within WindDown: nobody may take over a job that is alive.
 const (
-	JobTimeout  = 40 * time.Second
+	JobTimeout  = 30 * time.Second
+	WindDown    = 10 * time.Second
 	RescueAfter = 45 * time.Second
 )
 
@@ -115,6 +119,7 @@ func IsLater(err error) bool {
 // Open makes the queue ready to insert. To be called once, after every Handle.
 func (q *Queue) Open() error {
 	cfg := &river.Config{
+		ID:     nodeID(),
 		Queues: q.queues, Workers: q.workers, PeriodicJobs: q.every,
 		JobTimeout: JobTimeout, RescueStuckJobsAfter: leftToRiver,
 		FetchCooldown: 20 * time.Millisecond, FetchPollInterval: 500 * time.Millisecond,
@@ -137,6 +142,16 @@ func (q *Queue) Open() error {
 		return fmt.Errorf("open the queue: %w", err)
 	}
 	return nil
+}
+
+// nodeID names this node beside the jobs it works: <host>-<process id>-<random>,
+// so that it can be told which process of which machine has a job.
+func nodeID() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%.40s-%d-%s", host, os.Getpid(), strings.ToLower(rand.Text()[:8]))
 }
 
 // Insert enqueues jobs in the caller's transaction: they exist if and only if

@@ -3,7 +3,9 @@ package queue_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -157,5 +159,26 @@ func TestANodeThatDoesNotKnowAKindLeavesItsJobsToOthers(t *testing.T) {
 		stop()
 		require.NoError(t, b.q.Drain(t.Context(), time.Now()))
 		require.Equal(t, []string{"cut off"}, b.got())
+	})
+}
+
+func TestNobodyTakesOverAJobThatIsAlive(t *testing.T) {
+	t.Parallel()
+	const clocksMayDiffer = 5 * time.Second
+	require.GreaterOrEqual(t, queue.RescueAfter, queue.JobTimeout+queue.WindDown+clocksMayDiffer)
+	require.Less(t, queue.RescueAfter+2*queue.RescueEvery, time.Minute, "a dead node's work is taken up within a minute")
+}
+
+func TestAJobSaysWhichProcessHasIt(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d)
+		require.NoError(t, b.insert(t, nil, queue.Order{Args: note{"mine"}}))
+		stop := running(t, b.q)
+		require.Eventually(t, func() bool { return len(b.got()) > 0 }, 4*time.Second, 10*time.Millisecond)
+		stop()
+		var by string
+		require.NoError(t, d.Read(t.Context()).Raw("SELECT CAST(attempted_by AS text) FROM river_job").Scan(&by).Error)
+		require.Contains(t, by, fmt.Sprintf("-%d-", os.Getpid()))
 	})
 }

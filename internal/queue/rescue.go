@@ -8,18 +8,18 @@ import (
 	"beckon/internal/db"
 )
 
-// rescueEvery is how often each node looks for the jobs of dead ones. River
+// RescueEvery is how often each node looks for the jobs of dead ones. River
 // leaves that to a leader, twice a minute, and after a crash there is none until
 // the old one's lease ends: too late to be back at work within a minute. And a
 // leader that does not know a kind of job, because it only imports or is of an
 // older version, would throw the job away.
-const rescueEvery = 5 * time.Second
+const RescueEvery = 5 * time.Second
 
 // leftToRiver is when River gives up jobs that died on their last try.
 const leftToRiver = 24 * time.Hour
 
 func (q *Queue) rescueUntil(ctx context.Context) {
-	tick := time.NewTicker(rescueEvery)
+	tick := time.NewTicker(RescueEvery)
 	defer tick.Stop()
 	for {
 		if n, err := q.rescue(ctx, time.Now()); err != nil && ctx.Err() == nil {
