@@ -12,7 +12,7 @@ import (
 // floors is the house: every import of ours runs from a floor to a lower one.
 var floors = [][]string{
 	{"internal/channel", "internal/fault", "internal/db", "internal/seal", "internal/trail", "internal/simulator", "internal/sample"},
-	{"internal/route", "internal/content", "internal/audience", "internal/link", "internal/queue"},
+	{"internal/route", "internal/content", "internal/audience", "internal/link", "internal/queue", "internal/rig"},
 	{"internal/campaign", "internal/contact", "internal/delivery", "internal/token", "internal/page"},
 	{"internal/dispatch", "internal/webhook"},
 	{"internal/api"},
@@ -31,10 +31,11 @@ var within = map[string]string{
 	"internal/api/gen":                "internal/api",
 	"internal/api/patch":              "internal/api",
 	"cmd/bench":                       "cmd/beckon",
+	"cmd/chaos":                       "cmd/beckon",
 }
 
 // faces look at everything; the others stay small.
-var faces = map[string]bool{"cmd/beckon": true, "cmd/bench": true, "internal/api": true}
+var faces = map[string]bool{"cmd/beckon": true, "cmd/bench": true, "cmd/chaos": true, "internal/api": true}
 
 const mostImports = 8
 

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,43 +16,19 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"beckon/internal/rig"
 	"beckon/internal/simulator"
 )
 
 // rehearsalSize is one full batch.
 const rehearsalSize = 500
 
-// request is a call as beckon made it.
-type request struct {
-	url    string
-	header http.Header
-	body   []byte
-}
-
-func (c *client) send(ctx context.Context, r request) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url, bytes.NewReader(r.body))
-	if err != nil {
-		return err
-	}
-	req.Header = r.header
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode >= http.StatusBadRequest {
-		err = fmt.Errorf("status %d: %.300s", resp.StatusCode, answer)
-	}
-	return err
-}
-
 // recorder passes calls on to the stand-ins and keeps the longest call to each.
 type recorder struct {
 	to    *url.URL
 	proxy *httputil.ReverseProxy
 	mu    sync.Mutex
-	kept  map[simulator.Provider]request
+	kept  map[simulator.Provider]rig.Request
 }
 
 func newRecorder(standIns string) (*recorder, error) {
@@ -61,7 +36,7 @@ func newRecorder(standIns string) (*recorder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &recorder{to: to, proxy: httputil.NewSingleHostReverseProxy(to), kept: map[simulator.Provider]request{}}, nil
+	return &recorder{to: to, proxy: httputil.NewSingleHostReverseProxy(to), kept: map[simulator.Provider]rig.Request{}}, nil
 }
 
 func (rec *recorder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -73,8 +48,8 @@ func (rec *recorder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	provider, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	rec.mu.Lock()
-	if p := simulator.Provider(provider); r.Method == http.MethodPost && len(body) > len(rec.kept[p].body) {
-		rec.kept[p] = request{url: rec.to.String() + r.URL.RequestURI(), header: r.Header.Clone(), body: body}
+	if p := simulator.Provider(provider); r.Method == http.MethodPost && len(body) > len(rec.kept[p].Body) {
+		rec.kept[p] = rig.Request{Method: r.Method, Path: r.URL.RequestURI(), Header: r.Header.Clone(), Body: body}
 	}
 	rec.mu.Unlock()
 	rec.proxy.ServeHTTP(w, r)
@@ -97,7 +72,7 @@ func (r *runOn) bare(ctx context.Context) error {
 		{"send: SMS", "bare client: SMS", simulator.Twilio, 32, 1},
 		{"send: e-mail", "bare client: e-mail", simulator.SendGrid, 1, rehearsalSize},
 	} {
-		rate, err := flood(ctx, calls[m.provider], m.atOnce*r.parallel, max(r.contacts/m.each, 20))
+		rate, err := flood(ctx, r.standIns.Base, calls[m.provider], m.atOnce*r.parallel, max(r.contacts/m.each, 20))
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
@@ -112,9 +87,9 @@ func (r *runOn) bare(ctx context.Context) error {
 }
 
 // flood posts one call again and again, for some seconds at most.
-func flood(ctx context.Context, call request, atOnce, times int) (perSecond float64, err error) {
-	c := newClient("", "")
-	defer c.http.CloseIdleConnections()
+func flood(ctx context.Context, base string, call rig.Request, atOnce, times int) (perSecond float64, err error) {
+	c := rig.NewClient(base, "")
+	defer c.Close()
 	began, left := time.Now(), atomic.Int64{}
 	left.Store(int64(times))
 	var done atomic.Int64
@@ -122,7 +97,7 @@ func flood(ctx context.Context, call request, atOnce, times int) (perSecond floa
 	for range atOnce {
 		g.Go(func() error {
 			for left.Add(-1) >= 0 && time.Since(began) < 5*time.Second {
-				if err := c.send(ctx, call); err != nil {
+				if _, err := c.Do(ctx, call); err != nil {
 					return err
 				}
 				done.Add(1)
@@ -136,12 +111,12 @@ func flood(ctx context.Context, call request, atOnce, times int) (perSecond floa
 
 // rehearse runs a small campaign on each lane through a recorder, on a server
 // of its own, and returns the calls that were made.
-func (r *runOn) rehearse(ctx context.Context) (calls map[simulator.Provider]request, err error) {
-	rec, err := newRecorder(r.standIns.base)
+func (r *runOn) rehearse(ctx context.Context) (calls map[simulator.Provider]rig.Request, err error) {
+	rec, err := newRecorder(r.standIns.Base)
 	if err != nil {
 		return nil, err
 	}
-	front, err := freeAddress(ctx)
+	front, err := rig.FreeAddress(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -153,29 +128,29 @@ func (r *runOn) rehearse(ctx context.Context) (calls map[simulator.Provider]requ
 			err = errors.Join(err, stopped)
 		}
 	}()
-	dir, err := os.MkdirTemp("", "beckon-bench-")
+	database, err := rig.SQLite()
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	addr, err := freeAddress(ctx)
+	defer func() { err = errors.Join(err, database.Drop()) }()
+	addr, err := rig.FreeAddress(ctx)
 	if err != nil {
 		return nil, err
 	}
-	settings := []string{"BECKON_DATA_DIR=" + dir}
-	for _, v := range r.standIns.settings {
-		settings = append(settings, strings.Replace(v, r.standIns.base, "http://"+front, 1))
+	var standIns []string
+	for _, v := range r.standIns.Settings {
+		standIns = append(standIns, strings.Replace(v, r.standIns.Base, "http://"+front, 1))
 	}
-	server, api, err := startServer(ctx, r.options, addr, settings, r.errOut)
+	server, err := rig.StartNode(ctx, r.beckon, addr, r.settings(database.Setting, standIns), r.errOut)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, server.stop()) }()
-	return rec.kept, rehearseOn(ctx, api)
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	return rec.kept, rehearseOn(ctx, server.Client)
 }
 
-func rehearseOn(ctx context.Context, api *client) error {
-	page, err := makePage(ctx, api)
+func rehearseOn(ctx context.Context, api *rig.Client) error {
+	page, err := rig.MakePage(ctx, api, topic)
 	if err != nil {
 		return err
 	}
@@ -183,10 +158,10 @@ func rehearseOn(ctx context.Context, api *client) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(importAll(ctx, api, body, rehearsalSize), postSaid(ctx, api, rehearsalSize)); err != nil {
+	if err := errors.Join(rig.Import(ctx, api, body, rehearsalSize), rig.Say(ctx, api, rig.Numbers(rehearsalSize))); err != nil {
 		return err
 	}
-	err = until(ctx, time.Minute, func() (bool, error) {
+	err = rig.Until(ctx, time.Minute, func() (bool, error) {
 		n, err := preview(ctx, api, page)
 		return n == rehearsalSize, err
 	})

@@ -2,9 +2,7 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -13,10 +11,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"beckon/internal/rig"
 	"beckon/internal/simulator"
 )
 
@@ -73,10 +71,6 @@ func TestBenchGivesUpWhenTheProgramDoesNotStart(t *testing.T) {
 	require.NoError(t, os.WriteFile(broken, []byte("#!/bin/sh\nexit 3\n"), 0o700))
 	err := run(t.Context(), []string{"-beckon", broken}, noEnv, io.Discard, io.Discard)
 	require.ErrorContains(t, err, "the simulator did not start")
-	_, _, err = startServer(t.Context(), options{beckon: broken, parallel: 1}, "127.0.0.1:1", nil, io.Discard)
-	require.ErrorContains(t, err, "exit status 3")
-	_, err = start("nothing", []string{broken + "-not-there"}, nil, nil, nil)
-	require.Error(t, err)
 }
 
 func TestFiguresAreJudgedByTheirTarget(t *testing.T) {
@@ -122,31 +116,19 @@ func TestRecorderKeepsTheLongestCallAndPassesAllOn(t *testing.T) {
 	for _, text := range []string{"Hi", "Hello there", "Yo"} {
 		body, err := json.Marshal(map[string]any{"messaging_type": "RESPONSE", "recipient": map[string]string{"id": "psid-1"}, "message": map[string]string{"text": text}})
 		require.NoError(t, err)
-		c := newClient(front.URL, "t")
-		require.NoError(t, c.call(t.Context(), http.MethodPost, "/graph/v25.0/1/messages", "application/json", bytes.NewReader(body), nil))
+		_, err = rig.NewClient(front.URL, "t").Do(t.Context(), rig.Request{Method: http.MethodPost, Path: "/graph/v25.0/1/messages", Body: body})
+		require.NoError(t, err)
 	}
 	call := rec.kept[simulator.Graph]
-	require.Contains(t, string(call.body), "Hello there")
-	require.Equal(t, back.URL+"/graph/v25.0/1/messages", call.url)
+	require.Contains(t, string(call.Body), "Hello there")
+	require.Equal(t, "/graph/v25.0/1/messages", call.Path)
 	require.Equal(t, int64(3), sim.Counts()[simulator.Graph].Accepted)
 
-	rate, err := flood(t.Context(), call, 4, 50)
+	rate, err := flood(t.Context(), back.URL, call, 4, 50)
 	require.NoError(t, err)
 	require.Positive(t, rate)
 	require.Equal(t, int64(53), sim.Counts()[simulator.Graph].Accepted)
-	call.url = back.URL + "/graph/v25.0/2/messages"
-	_, err = flood(t.Context(), call, 4, 50)
+	call.Path = "/graph/v25.0/2/messages"
+	_, err = flood(t.Context(), back.URL, call, 4, 50)
 	require.ErrorContains(t, err, "status 4", "a call that is refused is not counted as fast")
-}
-
-func TestUntilAsksAgain(t *testing.T) {
-	t.Parallel()
-	n := 0
-	require.NoError(t, until(t.Context(), time.Minute, func() (bool, error) { n++; return n == 2, nil }))
-	require.ErrorContains(t, until(t.Context(), time.Millisecond, func() (bool, error) { return false, nil }), "waited too long")
-	broken := errors.New("broken")
-	require.ErrorIs(t, until(t.Context(), time.Minute, func() (bool, error) { return false, broken }), broken)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	require.ErrorIs(t, until(ctx, time.Minute, func() (bool, error) { return false, nil }), context.Canceled)
 }

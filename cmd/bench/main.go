@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"beckon/internal/db/dbtest"
+	"beckon/internal/rig"
 )
 
 func main() {
@@ -63,6 +64,21 @@ func parse(args []string, getenv func(string) string, errOut io.Writer) (options
 	}
 	_, err := os.Stat(o.beckon)
 	return o, err
+}
+
+// engine makes room for one measurement.
+type engine struct {
+	name   string
+	judged bool // the targets are for this one
+	open   func(ctx context.Context) (*rig.Database, error)
+}
+
+func engines(o options) []engine {
+	all := []engine{{name: "SQLite", open: func(context.Context) (*rig.Database, error) { return rig.SQLite() }}}
+	if o.server == "" {
+		return all
+	}
+	return append(all, engine{name: "PostgreSQL", judged: true, open: func(ctx context.Context) (*rig.Database, error) { return rig.Postgres(ctx, o.server) }})
 }
 
 func run(ctx context.Context, args []string, getenv func(string) string, out, errOut io.Writer) error {

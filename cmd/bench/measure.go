@@ -7,19 +7,17 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
+	"beckon/internal/rig"
 	"beckon/internal/sample"
 	"beckon/internal/simulator"
 )
 
 const (
-	graphPage = "104829305581"
-	appSecret = "bench-app-secret"
-	topic     = "courses"
-	noTopic   = "nobody" // a topic that nobody gave a token for
+	topic   = "courses"
+	noTopic = "nobody" // a topic that nobody gave a token for
 )
 
 type bench struct {
@@ -30,20 +28,19 @@ type bench struct {
 // run is one measurement on one engine.
 type runOn struct {
 	*bench
-	api      *client
-	server   *process
-	standIns *standIns
+	server   *rig.Node
+	standIns *rig.StandIns
 	page     string
 	figures  []figure
 }
 
 func (b *bench) measure(ctx context.Context, e engine) (figures []figure, err error) {
-	settings, leave, err := e.open(ctx)
+	database, err := e.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, leave()) }()
-	addr, err := freeAddress(ctx)
+	defer func() { err = errors.Join(err, database.Drop()) }()
+	addr, err := rig.FreeAddress(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -52,16 +49,22 @@ func (b *bench) measure(ctx context.Context, e engine) (figures []figure, err er
 		callbacks = "http://" + addr
 	}
 	r := &runOn{bench: b}
-	if r.standIns, err = startStandIns(ctx, b.options, callbacks, b.errOut); err != nil {
+	if r.standIns, err = rig.StartStandIns(ctx, b.beckon, callbacks, b.errOut, "--read-share", "0"); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, r.standIns.stop()) }()
-	if r.server, r.api, err = startServer(ctx, b.options, addr, append(settings, r.standIns.settings...), b.errOut); err != nil {
+	defer func() { err = errors.Join(err, r.standIns.Stop()) }()
+	if r.server, err = rig.StartNode(ctx, b.beckon, addr, b.settings(database.Setting, r.standIns.Settings), b.errOut); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, r.server.stop()) }()
+	defer func() { err = errors.Join(err, r.server.Stop()) }()
 	err = r.all(ctx)
 	return r.figures, err
+}
+
+// settings are those of the server that is measured.
+func (b *bench) settings(database string, standIns []string) []string {
+	return append([]string{database, "BECKON_LOG_LEVEL=" + map[bool]string{false: "warn", true: "info"}[b.verbose],
+		"BECKON_PARALLEL=" + strconv.Itoa(b.parallel)}, standIns...)
 }
 
 func (r *runOn) all(ctx context.Context) error {
@@ -81,20 +84,10 @@ func (r *runOn) note(f figure) {
 // prepare makes the page and the topics, and tells the stand-ins who there is.
 func (r *runOn) prepare(ctx context.Context) error {
 	var err error
-	if r.page, err = makePage(ctx, r.api); err != nil {
+	if r.page, err = rig.MakePage(ctx, r.server.Client, topic, noTopic); err != nil {
 		return err
 	}
-	c := newClient(r.standIns.base, "")
-	return c.post(ctx, "/people", map[string]any{"page": graphPage, "n": r.contacts, "tokens": 1}, nil)
-}
-
-func makePage(ctx context.Context, c *client) (string, error) {
-	var page struct{ ID string }
-	err := c.post(ctx, "/v1/pages", map[string]string{"facebook_page_id": graphPage, "name": "Bench", "username": "bench", "access_token": "page-token"}, &page)
-	for _, slug := range []string{topic, noTopic} {
-		err = errors.Join(err, c.post(ctx, "/v1/topics", map[string]string{"slug": slug, "title": "New courses in your town"}, nil))
-	}
-	return page.ID, err
+	return r.standIns.Post(ctx, "/people", map[string]any{"page": rig.GraphPage, "n": r.contacts, "tokens": 1}, nil)
 }
 
 // everybody is the file that is imported: as a CRM knows people or, with the
@@ -102,7 +95,7 @@ func makePage(ctx context.Context, c *client) (string, error) {
 func everybody(page string, n int) ([]byte, error) {
 	o := sample.Options{Format: sample.NDJSON, Count: n, Seed: 1, Complete: true}
 	if page != "" {
-		o.Page, o.Topic, o.GraphPage, o.GrantedAt = page, topic, graphPage, time.Now().UTC().AddDate(0, 0, -30)
+		o.Page, o.Topic, o.GraphPage, o.GrantedAt = page, topic, rig.GraphPage, time.Now().UTC().AddDate(0, 0, -30)
 	}
 	var b bytes.Buffer
 	err := sample.Write(&b, o)
@@ -119,31 +112,12 @@ func (r *runOn) imports(ctx context.Context) error {
 			return err
 		}
 		began := time.Now()
-		if err := importAll(ctx, r.api, body, r.contacts); err != nil {
+		if err := rig.Import(ctx, r.server.Client, body, r.contacts); err != nil {
 			return err
 		}
 		r.note(figure{name: file.name, value: float64(r.contacts) / time.Since(began).Seconds(), unit: "contacts/s", target: file.target})
 	}
 	return nil
-}
-
-// importAll is done when the import is finished, not when it is taken.
-func importAll(ctx context.Context, c *client, body []byte, n int) error {
-	var done struct {
-		ID, State, Problem string
-		Created, Updated   int
-	}
-	if err := c.call(ctx, http.MethodPost, "/v1/contacts/import", "application/x-ndjson", bytes.NewReader(body), &done); err != nil {
-		return err
-	}
-	err := until(ctx, 10*time.Minute, func() (bool, error) {
-		err := c.get(ctx, "/v1/imports/"+done.ID, &done)
-		return done.State == "finished" || done.State == "failed", err
-	})
-	if err == nil && done.Created+done.Updated != n {
-		err = fmt.Errorf("the import is %s with %d of %d people: %s", done.State, done.Created+done.Updated, n, done.Problem)
-	}
-	return err
 }
 
 // plan measures a campaign that can reach nobody: all it does is to decide
@@ -173,8 +147,7 @@ func (r *runOn) email(ctx context.Context) error {
 // lane measures a campaign of one lane, planning included, and checks with the
 // stand-in that everybody was written to once.
 func (r *runOn) lane(ctx context.Context, lane, name string, p simulator.Provider, target float64) error {
-	seen := newClient(r.standIns.base, "")
-	if err := seen.call(ctx, http.MethodDelete, "/counts", "", nil, nil); err != nil {
+	if _, err := r.standIns.Do(ctx, rig.Request{Method: http.MethodDelete, Path: "/counts"}); err != nil {
 		return err
 	}
 	took, err := r.campaign(ctx, topic, lane)
@@ -182,7 +155,7 @@ func (r *runOn) lane(ctx context.Context, lane, name string, p simulator.Provide
 		return err
 	}
 	var counts simulator.Counts
-	if err := seen.get(ctx, "/counts", &counts); err != nil {
+	if err := r.standIns.Get(ctx, "/counts", &counts); err != nil {
 		return err
 	}
 	if n := counts[p]; int(n.Accepted) != r.contacts || n.MaxPerRecipient != 1 {
@@ -195,61 +168,53 @@ func (r *runOn) lane(ctx context.Context, lane, name string, p simulator.Provide
 // campaign runs a campaign over everybody and returns how long it took from
 // its start to its end, by its own clock.
 func (r *runOn) campaign(ctx context.Context, topic, lane string) (time.Duration, error) {
-	return runCampaign(ctx, r.api, r.page, topic, lane)
+	return runCampaign(ctx, r.server.Client, r.page, topic, lane)
 }
 
-func runCampaign(ctx context.Context, c *client, page, topic, lane string) (time.Duration, error) {
+func runCampaign(ctx context.Context, c *rig.Client, page, topic, lane string) (time.Duration, error) {
 	var made struct {
 		ID, State string
 		Started   time.Time `json:"started_at"`
 		Finished  time.Time `json:"finished_at"`
 	}
 	var draft struct{ ID string }
-	if err := c.post(ctx, "/v1/campaigns", campaignOf(page, topic, lane), &draft); err != nil {
+	if err := c.Post(ctx, "/v1/campaigns", rig.Draft(page, topic, lane), &draft); err != nil {
 		return 0, err
 	}
-	if err := c.post(ctx, "/v1/campaigns/"+draft.ID+"/start", nil, nil); err != nil {
+	if err := c.Post(ctx, "/v1/campaigns/"+draft.ID+"/start", nil, nil); err != nil {
 		return 0, err
 	}
-	err := until(ctx, 10*time.Minute, func() (bool, error) {
+	err := rig.Until(ctx, 10*time.Minute, func() (bool, error) {
 		var now struct{ State string }
-		if err := c.get(ctx, "/v1/campaigns/"+draft.ID, &now); err != nil || now.State != "finished" {
+		if err := c.Get(ctx, "/v1/campaigns/"+draft.ID, &now); err != nil || now.State != "finished" {
 			return false, err
 		}
-		return true, c.get(ctx, "/v1/campaigns/"+draft.ID, &made)
+		return true, c.Get(ctx, "/v1/campaigns/"+draft.ID, &made)
 	})
 	return made.Finished.Sub(made.Started), err
-}
-
-func campaignOf(page, topic, lane string) map[string]any {
-	return map[string]any{"name": "bench " + lane, "page_id": page, "topic": topic, "route": []string{lane},
-		"content": map[string]any{
-			"messenger": map[string]any{"text": "Hi {{ contact.first_name | default: 'there' }}, spring courses are open. Want the list?",
-				"quick_replies": []any{map[string]string{"title": "Yes please", "payload": "COURSES_YES"}}},
-			"sms": map[string]string{"text": "Spring courses are open, see them in our chat: {{ link }} Reply STOP to opt out"},
-			"email": map[string]string{"subject": "{{ contact.first_name }}, spring courses are open",
-				"html": "<p>Hi {{ contact.first_name }},</p><p>new dates for {{ contact.attributes.interest }}: <a href=\"{{ link }}\">see them in our chat</a>.</p>"},
-		}}
 }
 
 // events lets everybody write to the bot, fifty to a webhook, and measures
 // until the last is applied.
 func (r *runOn) events(ctx context.Context) error {
 	began := time.Now()
-	if err := postSaid(ctx, r.api, r.contacts); err != nil {
+	if err := rig.Say(ctx, r.server.Client, rig.Numbers(r.contacts)); err != nil {
 		return err
 	}
-	if err := until(ctx, 5*time.Minute, r.lastApplied(ctx)); err != nil {
+	if err := rig.Until(ctx, 5*time.Minute, r.lastApplied(ctx)); err != nil {
 		return err
 	}
 	took := time.Since(began)
-	n, err := preview(ctx, r.api, r.page)
+	n, err := preview(ctx, r.server.Client, r.page)
 	if err == nil && n != r.contacts {
 		err = fmt.Errorf("%d of %d people have an open window after their webhooks were applied", n, r.contacts)
 	}
 	r.note(figure{name: "webhook events, stored and applied", value: float64(r.contacts) / took.Seconds(), unit: "events/s"})
 	return err
 }
+
+// eventsPerPost is how many of them share a webhook.
+const eventsPerPost = 50
 
 // lastApplied looks at the people of the last webhooks, one by one: jobs take
 // them nearly in the order they came.
@@ -264,7 +229,7 @@ func (r *runOn) lastApplied(ctx context.Context) func() (bool, error) {
 					}
 				}
 			}
-			if err := r.api.get(ctx, "/v1/contacts?external_id="+sample.ExternalID(n), &found); err != nil {
+			if err := r.server.Get(ctx, "/v1/contacts?external_id="+sample.ExternalID(n), &found); err != nil {
 				return false, err
 			}
 			if len(found.Data) != 1 || len(found.Data[0].Messenger) != 1 || found.Data[0].Messenger[0].Closes == nil {
@@ -275,37 +240,17 @@ func (r *runOn) lastApplied(ctx context.Context) func() (bool, error) {
 	}
 }
 
-const eventsPerPost = 50
-
-// postSaid posts signed webhooks as Meta does: several at a time.
-func postSaid(ctx context.Context, c *client, n int) error {
-	signer := simulator.New(simulator.Config{AppSecret: appSecret})
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(16)
-	for first := 1; first <= n; first += eventsPerPost {
-		g.Go(func() error {
-			var events []simulator.Event
-			for i := first; i < first+eventsPerPost && i <= n; i++ {
-				events = append(events, simulator.Event{Kind: simulator.Said, Page: graphPage, PSID: sample.PSID(i), Text: "Hello!"})
-			}
-			body, header := signer.WebhookBody(events)
-			return c.send(ctx, request{url: c.base + "/webhooks/messenger", header: header, body: body})
-		})
-	}
-	return g.Wait()
-}
-
 // preview counts who could be written to inside the window.
-func preview(ctx context.Context, c *client, page string) (int, error) {
+func preview(ctx context.Context, c *rig.Client, page string) (int, error) {
 	var draft struct{ ID string }
-	if err := c.post(ctx, "/v1/campaigns", campaignOf(page, topic, "window"), &draft); err != nil {
+	if err := c.Post(ctx, "/v1/campaigns", rig.Draft(page, topic, "window"), &draft); err != nil {
 		return 0, err
 	}
 	var split struct{ Messenger int }
-	return split.Messenger, errors.Join(c.post(ctx, "/v1/campaigns/"+draft.ID+"/preview", nil, &split))
+	return split.Messenger, errors.Join(c.Post(ctx, "/v1/campaigns/"+draft.ID+"/preview", nil, &split))
 }
 
 func (r *runOn) memory(context.Context) error {
-	r.note(figure{name: "peak memory of beckon serve", value: r.server.peakMemory(), unit: "MB", target: 200, most: true})
+	r.note(figure{name: "peak memory of beckon serve", value: r.server.PeakMemory(), unit: "MB", target: 200, most: true})
 	return nil
 }
