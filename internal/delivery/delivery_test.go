@@ -62,7 +62,7 @@ func (b *bundle) batch(lane channel.Lane, first, last int64) delivery.Batch {
 }
 
 func (b *bundle) claim(batch delivery.Batch, job int64) (out []delivery.Claimed) {
-	b.tx(func(tx *db.Tx) (err error) { out, err = b.Claim(tx, batch, job); return err })
+	b.tx(func(tx *db.Tx) (err error) { out, err = b.Claim(tx, batch, job, 1000); return err })
 	return out
 }
 
@@ -129,7 +129,7 @@ func TestClaimGivesEachDeliveryToOneJob(t *testing.T) {
 		for job := range int64(8) {
 			go func() {
 				done <- d.Transact(t.Context(), func(tx *db.Tx) error {
-					claimed, err := b.Claim(tx, batch, job)
+					claimed, err := b.Claim(tx, batch, job, 1000)
 					for _, c := range claimed {
 						got <- c.ID
 					}
@@ -162,7 +162,7 @@ func TestClaimLeavesOtherLanesAndLaterOnesAlone(t *testing.T) {
 			To: delivery.Pending, NextLane: channel.LaneSMS, NotBefore: b.now.Add(time.Minute)})
 		require.Empty(t, b.claim(batch, 1))
 		b.tx(func(tx *db.Tx) error {
-			n, at, err := b.Left(tx, batch)
+			n, at, err := b.Left(tx, batch, 99)
 			require.Equal(t, 1, n)
 			require.True(t, at.Equal(b.now.Add(time.Minute)), "%v", at)
 			return err

@@ -74,13 +74,13 @@ func (s *Store) AddBatches(tx *db.Tx, batches []Batch) error {
 	return nil
 }
 
-// Left says what of a batch still waits: how many deliveries are pending, and
-// when the first of them may be tried.
-func (s *Store) Left(tx *db.Tx, b Batch) (n int, at time.Time, err error) {
+// Left says what of a batch still waits, or is still on its way by the job: how
+// many deliveries, and when the first of them may be tried.
+func (s *Store) Left(tx *db.Tx, b Batch, job int64) (n int, at time.Time, err error) {
 	var first *time.Time
 	err = tx.Raw(`SELECT COUNT(*), MIN(COALESCE(not_before, created_at)) FROM deliveries
-		WHERE `+inBatch+` AND lane = ? AND state = 'pending'`,
-		b.FirstID, b.LastID, b.CampaignID.String(), b.Lane).Row().Scan(&n, &first)
+		WHERE `+inBatch+` AND lane = ? AND (state IN ('pending', 'held') OR state = 'sending' AND job_id = ?)`,
+		b.FirstID, b.LastID, b.CampaignID.String(), b.Lane, job).Row().Scan(&n, &first)
 	if err != nil {
 		return 0, at, fmt.Errorf("count what is left of a batch: %w", err)
 	}
@@ -90,12 +90,12 @@ func (s *Store) Left(tx *db.Tx, b Batch) (n int, at time.Time, err error) {
 	return n, at, nil
 }
 
-// CancelBatch ends what of a batch still waits: its campaign was cancelled.
-func (s *Store) CancelBatch(tx *db.Tx, b Batch) error {
-	err := tx.Exec(`UPDATE deliveries SET state = 'cancelled' WHERE `+inBatch+` AND lane = ? AND state = 'pending'`,
-		b.FirstID, b.LastID, b.CampaignID.String(), b.Lane).Error
+// EndBatch ends what of a batch still waits, as Cancelled or Expired.
+func (s *Store) EndBatch(tx *db.Tx, b Batch, as State) error {
+	err := tx.Exec(`UPDATE deliveries SET state = ? WHERE `+inBatch+` AND lane = ? AND state IN ('pending', 'held')`,
+		as, b.FirstID, b.LastID, b.CampaignID.String(), b.Lane).Error
 	if err != nil {
-		return fmt.Errorf("cancel a batch: %w", err)
+		return fmt.Errorf("end a batch: %w", err)
 	}
 	return nil
 }

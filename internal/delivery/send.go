@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -23,15 +24,19 @@ type Claimed struct {
 // as text so that no planner takes the campaign's index, which holds all of it.
 const inBatch = "id BETWEEN ? AND ? AND CAST(campaign_id AS text) = ?"
 
-// Claim takes the due deliveries of a batch for a job: they are sending from
-// here on, and that is the record of the attempt until its outcome is written.
-// A delivery is claimed by one job only, however many ask.
-func (s *Store) Claim(tx *db.Tx, b Batch, job int64) ([]Claimed, error) {
+// due are the deliveries of a batch that may be tried: not before their time.
+const due = "lane = ? AND state IN ('pending', 'held') AND (not_before IS NULL OR not_before <= ?)"
+
+// Claim takes at most so many due deliveries of a batch for a job: they are
+// sending from here on, and that is the record of the attempt until its outcome
+// is written. A delivery is claimed by one job only, however many ask.
+func (s *Store) Claim(tx *db.Tx, b Batch, job int64, most int) ([]Claimed, error) {
 	now := s.now()
 	rows, err := tx.Raw(`UPDATE deliveries SET state = 'sending', attempt = attempt + 1, job_id = ?, sent_at = ?
-		WHERE `+inBatch+` AND lane = ? AND state = 'pending' AND (not_before IS NULL OR not_before <= ?)
-		RETURNING id, contact_id, route_from, attempt`,
-		job, now, b.FirstID, b.LastID, b.CampaignID.String(), b.Lane, now).Rows()
+		FROM (SELECT id AS due_id FROM deliveries WHERE `+inBatch+` AND `+due+` ORDER BY id LIMIT ?`+tx.ForUpdate()+`) AS d
+		WHERE deliveries.id = d.due_id AND deliveries.id BETWEEN ? AND ?
+		RETURNING deliveries.id, deliveries.contact_id, deliveries.route_from, deliveries.attempt`,
+		job, now, b.FirstID, b.LastID, b.CampaignID.String(), b.Lane, now, most, b.FirstID, b.LastID).Rows()
 	if err != nil {
 		return nil, fmt.Errorf("claim a batch: %w", err)
 	}
@@ -44,6 +49,7 @@ func (s *Store) Claim(tx *db.Tx, b Batch, job int64) ([]Claimed, error) {
 		}
 		out = append(out, c)
 	}
+	slices.SortFunc(out, func(a, b Claimed) int { return cmp.Compare(a.ID, b.ID) })
 	return out, rows.Err()
 }
 
@@ -62,12 +68,25 @@ func (s *Store) Abandoned(tx *db.Tx, b Batch, job int64) ([]Try, error) {
 }
 
 // Move is a claimed delivery that is not sent after all: its best lane is
-// another one now, or there is none.
+// another one now, or there is none, or it is not the time.
 type Move struct {
-	Delivery int64
-	Lane     channel.Lane // "" is unreachable
-	Reason   string
-	Attempts int // tries that really were made
+	Delivery  int64
+	Lane      channel.Lane // "" is unreachable
+	Reason    string
+	NotBefore time.Time // held until then; zero is at once
+	Attempts  int       // tries that really were made
+}
+
+func (m Move) state() State {
+	switch {
+	case m.Lane != "" && m.NotBefore.IsZero():
+		return Pending
+	case m.Lane != "":
+		return Held
+	case m.Attempts == 0:
+		return Unreachable
+	}
+	return Failed
 }
 
 // MoveTo puts claimed deliveries back, on the lanes given. The claim does not
@@ -77,22 +96,16 @@ func (s *Store) MoveTo(tx *db.Tx, moves []Move) error {
 	if len(moves) == 0 {
 		return nil
 	}
-	ids, lanes, states, reasons := make([]int64, len(moves)), make([]string, len(moves)), make([]string, len(moves)), make([]string, len(moves))
+	n := len(moves)
+	ids, lanes, states, reasons, notBefore := make([]int64, n), make([]string, n), make([]string, n), make([]string, n), make([]time.Time, n)
 	for i, m := range moves {
-		ids[i], lanes[i], reasons[i] = m.Delivery, string(m.Lane), m.Reason
-		switch {
-		case m.Lane != "":
-			states[i] = string(Pending)
-		case m.Attempts == 0:
-			states[i] = string(Unreachable)
-		default:
-			states[i] = string(Failed)
-		}
+		ids[i], lanes[i], states[i], reasons[i], notBefore[i] = m.Delivery, string(m.Lane), string(m.state()), m.Reason, m.NotBefore
 	}
-	err := tx.Exec(`UPDATE deliveries SET state = v.state, reason = v.reason, attempt = attempt - 1,
+	err := tx.Exec(`UPDATE deliveries SET state = v.state, reason = v.reason, not_before = v.not_before, attempt = attempt - 1,
 			lane = CASE WHEN v.state = 'failed' THEN deliveries.lane ELSE v.lane END
-		FROM ? WHERE deliveries.id = v.id AND CASE deliveries.state WHEN 'sending' THEN TRUE ELSE FALSE END`,
-		tx.Values("v", db.Int64s("id", ids), db.Texts("lane", lanes), db.Texts("state", states), db.Texts("reason", reasons))).Error
+		FROM ? WHERE deliveries.id = v.id AND deliveries.id BETWEEN ? AND ? AND CASE deliveries.state WHEN 'sending' THEN TRUE ELSE FALSE END`,
+		tx.Values("v", db.Int64s("id", ids), db.Texts("lane", lanes), db.Texts("state", states), db.Texts("reason", reasons), db.Times("not_before", notBefore)),
+		slices.Min(ids), slices.Max(ids)).Error
 	if err != nil {
 		return fmt.Errorf("move deliveries: %w", err)
 	}
@@ -112,10 +125,10 @@ type Try struct {
 type Settlement struct {
 	Try
 	Outcome   channel.Outcome
-	To        State        // Accepted, Unknown, Pending or Failed
-	NextLane  channel.Lane // with Pending: the lane it waits on
-	RouteFrom int          // with Pending: the first lane of the route that is left
-	NotBefore time.Time    // with Pending
+	To        State        // Accepted, Unknown, Failed; Pending or Held to wait; Expired when it is too late to
+	NextLane  channel.Lane // to wait: the lane it waits on
+	RouteFrom int          // to wait: the first lane of the route that is left
+	NotBefore time.Time    // to wait
 	Result    channel.Result
 	Reason    string // with Failed
 }
@@ -200,20 +213,21 @@ func (s *Store) settleRows(tx *db.Tx, settlements []Settlement, now time.Time) (
 // nothing in state sending would compare everything with everything.
 //
 // A try that was not taken does not count: attempt goes back by one when the
-// delivery waits on the same lane again.
+// delivery waits on the same lane again. Not even that is done to one that was
+// given up as unknown meanwhile: its token is spent and its batch may be closed.
 const settleSQL = `UPDATE deliveries SET
 	state = CASE WHEN v.state = 'unknown' AND deliveries.accepted_at IS NULL THEN 'unknown'
 		WHEN v.state IN ('accepted', 'unknown') AND deliveries.delivered_at IS NOT NULL THEN 'delivered'
 		WHEN v.state = 'unknown' THEN 'accepted' ELSE v.state END,
-	attempt = CASE WHEN v.state = 'pending' AND v.lane = deliveries.lane THEN deliveries.attempt - 1 ELSE deliveries.attempt END,
-	lane = CASE WHEN v.state = 'pending' THEN v.lane ELSE deliveries.lane END,
-	route_from = CASE WHEN v.state = 'pending' THEN v.route_from ELSE deliveries.route_from END,
-	provider_id = CASE WHEN v.state = 'pending' THEN '' WHEN v.provider_id <> '' THEN v.provider_id ELSE deliveries.provider_id END,
+	attempt = CASE WHEN v.state IN ('pending', 'held') AND v.lane = deliveries.lane THEN deliveries.attempt - 1 ELSE deliveries.attempt END,
+	lane = CASE WHEN v.state IN ('pending', 'held') THEN v.lane ELSE deliveries.lane END,
+	route_from = CASE WHEN v.state IN ('pending', 'held') THEN v.route_from ELSE deliveries.route_from END,
+	provider_id = CASE WHEN v.state IN ('pending', 'held') THEN '' WHEN v.provider_id <> '' THEN v.provider_id ELSE deliveries.provider_id END,
 	code = v.code, reason = v.reason, not_before = v.not_before,
-	accepted_at = CASE WHEN v.state = 'pending' THEN NULL ELSE COALESCE(deliveries.accepted_at, v.accepted_at) END,
-	delivered_at = CASE WHEN v.state = 'pending' THEN NULL ELSE deliveries.delivered_at END,
-	read_at = CASE WHEN v.state = 'pending' THEN NULL ELSE deliveries.read_at END
+	accepted_at = CASE WHEN v.state IN ('pending', 'held') THEN NULL ELSE COALESCE(deliveries.accepted_at, v.accepted_at) END,
+	delivered_at = CASE WHEN v.state IN ('pending', 'held') THEN NULL ELSE deliveries.delivered_at END,
+	read_at = CASE WHEN v.state IN ('pending', 'held') THEN NULL ELSE deliveries.read_at END
 	FROM ? WHERE deliveries.id = v.id AND deliveries.id BETWEEN ? AND ? AND deliveries.attempt = v.n
-		AND CASE deliveries.state WHEN 'sending' THEN TRUE WHEN 'unknown' THEN v.state <> 'unknown'
-			WHEN 'accepted' THEN v.state IN ('pending', 'failed') ELSE FALSE END
+		AND CASE deliveries.state WHEN 'sending' THEN TRUE WHEN 'unknown' THEN v.state <> 'unknown' AND NOT (v.state IN ('pending', 'held') AND v.lane = deliveries.lane)
+			WHEN 'accepted' THEN v.state IN ('pending', 'held', 'expired', 'failed') ELSE FALSE END
 	RETURNING deliveries.id`

@@ -67,6 +67,7 @@ type Engine struct {
 	Parts
 	db       *db.DB
 	size     Sizes
+	chunks   *chunks
 	channels map[channel.Kind]bool
 }
 
@@ -83,7 +84,7 @@ func laneQueue(l channel.Lane) string { return "send_" + string(l) }
 
 // New registers the engine's jobs on the queue.
 func New(p Parts, size Sizes) *Engine {
-	e := &Engine{Parts: p, db: p.DB, size: size, channels: map[channel.Kind]bool{}}
+	e := &Engine{Parts: p, db: p.DB, size: size, chunks: newChunks(size.Batch), channels: map[channel.Kind]bool{}}
 	for kind := range p.Senders {
 		e.channels[kind] = true
 	}

@@ -2,49 +2,39 @@ package dispatch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
-
-	"github.com/google/uuid"
 
 	"beckon/internal/campaign"
 	"beckon/internal/channel"
 	"beckon/internal/db"
 	"beckon/internal/delivery"
 	"beckon/internal/queue"
-	"beckon/internal/route"
-	"beckon/internal/token"
 )
 
-// settleWithin is how long writing down outcomes may take after the job's own
-// time is over: what a provider answered must not be lost.
-const settleWithin = 10 * time.Second
-
-// send works one batch: claim, decide again and reserve tokens in one
-// transaction; call the provider; settle in another.
+// send works one batch, a chunk at a time, for as long as a job may: what the
+// last chunk came to is written down, and the next one claimed, in one
+// transaction; then the provider is called.
 func (e *Engine) send(ctx context.Context, job queue.Job[SendJob]) error {
 	b, err := e.Ledger.Batch(ctx, job.Args.Batch)
 	if err != nil || b.FinishedAt != nil {
 		return err
 	}
-	r := &run{engine: e, batch: b, job: job.ID, again: job.Again}
+	r := &run{engine: e, batch: b, job: job.ID, again: job.Again, count: map[channel.Outcome]int{}}
 	if r.def, err = e.Campaigns.Definition(ctx, b.CampaignID); err != nil {
 		return err
 	}
 	if r.page, err = e.Pages.Sender(ctx, r.def.PageID); err != nil {
 		return err
 	}
-	if err := e.db.Transact(ctx, func(tx *db.Tx) error { return r.claim(ctx, tx) }); err != nil {
-		return err
+	if err := r.work(ctx); err != nil {
+		return fmt.Errorf("send a batch: %w", err)
 	}
 	if r.wait > 0 {
 		return queue.Later(r.wait)
 	}
-	r.call(ctx)
-	return r.close(context.WithoutCancel(ctx))
+	return e.finish(context.WithoutCancel(ctx), b.CampaignID)
 }
 
 // run is one run of a batch.
@@ -56,11 +46,20 @@ type run struct {
 	def    *campaign.Definition
 	page   channel.Page
 
-	scope   scope
-	wait    time.Duration // the line is stopped or the campaign paused: come back then
-	going   []going       // claimed and to be sent
-	results []settled
-	whole   bool // every delivery of the range was claimed
+	step              // what the last transaction decided
+	results []settled // what the providers said since then
+	claimed int       // of the batch, so far
+	back    bool      // some of those wait again
+	count   map[channel.Outcome]int
+}
+
+// step is what one transaction decides.
+type step struct {
+	scope scope
+	going []going       // claimed and to be sent
+	taken int           // claimed, sent or not
+	dry   bool          // nothing more of the batch is due
+	wait  time.Duration // with nothing going: come back then; 0 is never, the batch is done
 }
 
 // going is a claimed delivery on its way to the provider.
@@ -71,295 +70,126 @@ type going struct {
 	started time.Time
 }
 
-func (r *run) claim(ctx context.Context, tx *db.Tx) error {
-	r.going, r.results, r.wait = nil, nil, 0
-	e := r.engine
-	var err error
-	if r.scope, err = e.scopeOf(tx.DB, r.def); err != nil {
-		return err
-	}
-	if r.again { // whether or not the campaign may go on
-		if err := r.giveUpAbandoned(ctx, tx); err != nil {
-			return err
-		}
-	}
-	if ok, err := r.mayGo(tx); err != nil || !ok {
-		return err
-	}
-	claimed, err := e.Ledger.Claim(tx, r.batch, r.job)
-	r.whole = len(claimed) == r.batch.Size()
-	if err != nil || len(claimed) == 0 {
-		return err
-	}
-	ids := make([]uuid.UUID, len(claimed))
-	for i, c := range claimed {
-		ids[i] = c.Contact
-	}
-	people, err := r.scope.people(tx, ids)
-	if err != nil {
-		return err
-	}
-	moves := r.decide(claimed, people)
-	lost, err := r.reserve(ctx, tx)
-	if err != nil {
-		return err
-	}
-	return r.move(ctx, tx, append(moves, lost...))
-}
-
-// mayGo checks that the campaign still wants this and that the sender is not
-// stopped.
-func (r *run) mayGo(tx *db.Tx) (bool, error) {
-	var states []campaign.State
-	if err := tx.Raw("SELECT state FROM campaigns WHERE id = ?", r.batch.CampaignID).Scan(&states).Error; err != nil {
-		return false, fmt.Errorf("read campaign state: %w", err)
-	}
-	switch {
-	case len(states) == 0 || states[0] == campaign.Cancelled:
-		return false, r.engine.Ledger.CancelBatch(tx, r.batch)
-	case states[0] != campaign.Running && states[0] != campaign.Finished:
-		r.wait = pausedFor
-		return false, nil
-	}
-	now := r.engine.Now()
-	var until []time.Time
-	err := tx.Raw("SELECT retry_at FROM line_stops WHERE sender = ? AND retry_at > ?", lineOf(r.batch.Lane, r.def.PageID), now).Scan(&until).Error
-	if err != nil {
-		return false, fmt.Errorf("read line stops: %w", err)
-	}
-	if len(until) > 0 {
-		r.wait = until[0].Sub(now)
-		return false, nil
-	}
-	return true, nil
-}
-
-// pausedFor is how soon a batch of a paused campaign looks again; lookEvery is
-// how often one under way sees whether its campaign still runs.
-const (
-	pausedFor = 2 * time.Second
-	lookEvery = 500 * time.Millisecond
-)
-
-// watch looks after the campaign's state while a batch is under way, so that a
-// pause or an end is heeded in the middle of it. The caller calls stop.
-func (r *run) watch(ctx context.Context) (halted func() bool, stop func()) {
-	var halt atomic.Bool
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		tick := time.NewTicker(lookEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-			c, err := r.engine.Campaigns.Get(ctx, r.batch.CampaignID)
-			if err == nil && c.State != campaign.Running && c.State != campaign.Finished {
-				halt.Store(true)
-				return
-			}
-		}
-	}()
-	return halt.Load, func() { cancel(); <-done }
-}
-
-// A node died while it sent these: nobody knows whether they went out.
-func (r *run) giveUpAbandoned(ctx context.Context, tx *db.Tx) error {
-	tries, err := r.engine.Ledger.Abandoned(tx, r.batch, r.job)
-	if err != nil || len(tries) == 0 {
-		return err
-	}
-	r.engine.Log.WarnContext(ctx, "a batch was cut off while sending", "campaign_id", r.batch.CampaignID, "unknown", len(tries))
-	outcomes := make([]settled, len(tries))
-	for i, t := range tries {
-		outcomes[i] = settled{Try: t, result: channel.Result{Outcome: channel.Unknown, Code: "cut_off", Detail: "the node ended before the answer was written down"}}
-	}
-	return r.engine.settle(ctx, tx, r.def, r.scope, outcomes)
-}
-
-// decide asks the route again: what was true at planning may not be now.
-func (r *run) decide(claimed []delivery.Claimed, people map[uuid.UUID]person) []delivery.Move {
-	var moves []delivery.Move
-	for _, c := range claimed {
-		p, found := people[c.Contact]
-		d := route.Decide(p.reach, r.def.Route[min(c.RouteFrom, len(r.def.Route)):], r.scope.now)
-		switch {
-		case !found:
-			moves = append(moves, delivery.Move{Delivery: c.ID, Reason: reasonErased, Attempts: c.Attempt - 1})
-		case d.Lane != r.batch.Lane:
-			moves = append(moves, delivery.Move{Delivery: c.ID, Lane: d.Lane, Reason: string(d.Why()), Attempts: c.Attempt - 1})
-		default:
-			r.going = append(r.going, going{Claimed: c, person: p, started: r.scope.now})
-		}
-	}
-	return moves
-}
-
-// reasonErased is why nobody is reached who was in the audience at planning.
-const reasonErased = "erased"
-
-// reserve takes a token for each delivery on the one-time lane. Those whose
-// token somebody else was faster to take go back and are decided again.
-func (r *run) reserve(ctx context.Context, tx *db.Tx) ([]delivery.Move, error) {
-	if r.batch.Lane != channel.OneTime || len(r.going) == 0 {
-		return nil, nil
-	}
-	claims := make([]token.Claim, len(r.going))
-	for i, g := range r.going {
-		claims[i] = token.Claim{Delivery: g.ID, TokenID: g.person.tokenID.UUID}
-	}
-	values, err := r.engine.Tokens.Reserve(ctx, tx, claims)
-	if err != nil {
-		return nil, err
-	}
-	var held []going
-	var lost []delivery.Move
-	for _, g := range r.going {
-		value, ok := values[g.ID]
-		if !ok {
-			lost = append(lost, delivery.Move{Delivery: g.ID, Lane: channel.OneTime, Attempts: g.Attempt - 1})
-			continue
-		}
-		g.token = value
-		held = append(held, g)
-	}
-	r.going = held
-	return lost, nil
-}
-
-func (r *run) move(ctx context.Context, tx *db.Tx, moves []delivery.Move) error {
-	if err := r.engine.Ledger.MoveTo(tx, moves); err != nil {
-		return err
-	}
-	w := waiting{}
-	for _, m := range moves {
-		if m.Lane != "" && m.Lane != r.batch.Lane { // those that stay are still this batch's
-			w.add(m.Lane, time.Time{}, m.Delivery)
-		}
-	}
-	return r.engine.addBatches(ctx, tx, r.batch.CampaignID, w)
-}
-
-// call renders and sends.
-func (r *run) call(ctx context.Context) {
-	if len(r.going) == 0 {
-		return
-	}
-	recipients := make([]campaign.Recipient, len(r.going))
-	for i, g := range r.going {
-		recipients[i] = r.engine.recipient(&g, r.batch.Lane)
-	}
-	batch, refused := r.def.Compose(r.batch.Lane, r.page.Name, recipients)
-	batch.Page = r.page
+func (r *run) work(ctx context.Context) error {
 	halted, stop := r.watch(ctx)
 	defer stop()
-	batch.Halted = halted
-	r.engine.mark(batch.Messages)
-	results := r.engine.hand(ctx, batch)
-	for _, g := range r.going {
-		res, ok := results[g.ID]
-		if !ok {
-			res = refused[g.ID]
-		}
-		t := delivery.Try{Delivery: g.ID, N: g.Attempt, Lane: r.batch.Lane, Started: g.started}
-		if g.token != "" {
-			t.TokenID = &g.person.tokenID.UUID
-		}
-		r.results = append(r.results, settled{Try: t, contact: g.Contact, psid: g.person.psid, result: res})
-	}
-}
-
-func (e *Engine) recipient(g *going, lane channel.Lane) campaign.Recipient {
-	r := g.person.who
-	r.Delivery, r.To, r.Token = g.ID, g.person.to(lane), g.token
-	r.Link, r.Unsubscribe = e.Link(g.ID), e.Unsubscribe(g.ID)
-	return r
-}
-
-func (e *Engine) mark(messages []channel.Message) {
-	for i := range messages {
-		messages[i].Mark = e.Mark(messages[i].Delivery)
-	}
-}
-
-// hand gives messages to the sender in the portions it takes.
-func (e *Engine) hand(ctx context.Context, b channel.Batch) map[int64]channel.Result {
-	out := make(map[int64]channel.Result, len(b.Messages))
-	sender := e.Senders[b.Lane.Kind()]
-	all := b.Messages
-	for i := 0; i < len(all); i += sender.MaxBatch() {
-		b.Messages = all[i:min(i+sender.MaxBatch(), len(all))]
-		for j, res := range sender.Send(ctx, b) {
-			out[b.Messages[j].Delivery] = res
-		}
-	}
-	return out
-}
-
-// close writes the outcomes down and sees whether the batch is done.
-func (r *run) close(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, settleWithin)
-	defer cancel()
-	e, wait, finished := r.engine, time.Duration(0), false
-	err := e.db.Transact(ctx, func(tx *db.Tx) error {
-		if err := e.settle(ctx, tx, r.def, r.scope, r.results); err != nil {
+	defer r.log(ctx)
+	for end := time.Now().Add(workFor); ; {
+		more := ctx.Err() == nil && !halted() && time.Now().Before(end)
+		if err := r.next(ctx, more); err != nil || len(r.going) == 0 {
 			return err
 		}
-		left, at, err := r.left(tx)
+		r.call(ctx, halted)
+	}
+}
+
+const (
+	writeWithin = 10 * time.Second // one transaction
+	keepTrying  = 5 * time.Minute  // to write down what a provider answered
+)
+
+// next writes down what the last chunk came to and, if more is wanted, claims
+// another. What a provider answered must not be lost: when the database is away
+// for a while, that is tried again until it is back. It is safe at any time,
+// even when another node has given the chunk up as unknown by then.
+func (r *run) next(ctx context.Context, more bool) error {
+	write := context.WithoutCancel(ctx)
+	for began, rest := time.Now(), again; ; rest = min(2*rest, 2*time.Second) {
+		s, err := r.transact(write, more)
+		if err == nil {
+			r.take(s)
+			return nil
+		}
+		if len(r.results) == 0 || time.Since(began) > keepTrying {
+			return err
+		}
+		r.engine.Log.WarnContext(ctx, "outcomes cannot be written down yet", "campaign_id", r.batch.CampaignID, "messages", len(r.results), "error", err)
+		more = false
+		time.Sleep(rest)
+	}
+}
+
+func (r *run) transact(ctx context.Context, more bool) (s step, err error) {
+	ctx, cancel := context.WithTimeout(ctx, writeWithin)
+	defer cancel()
+	err = r.engine.db.Transact(ctx, func(tx *db.Tx) error {
+		s, err = r.decideNext(ctx, tx, more)
+		return err
+	})
+	return s, err
+}
+
+// take makes what was committed the state of the run.
+func (r *run) take(s step) {
+	for _, x := range r.results {
+		r.count[x.result.Outcome]++
+		r.back = r.back || x.result.Outcome == channel.TryLater || x.result.Outcome == channel.StopTheLine
+	}
+	r.step, r.again, r.results = s, false, nil
+	r.claimed += s.taken
+	r.back = r.back || len(s.going) < s.taken
+}
+
+func (r *run) decideNext(ctx context.Context, tx *db.Tx, more bool) (s step, err error) {
+	e := r.engine
+	if s.scope, err = e.scopeOf(tx.DB, r.def); err != nil {
+		return s, err
+	}
+	if r.again { // whether or not the campaign may go on
+		if err := r.giveUpAbandoned(ctx, tx, s.scope); err != nil {
+			return s, err
+		}
+	}
+	if err := e.settle(ctx, tx, r.def, s.scope, r.results); err != nil {
+		return s, err
+	}
+	if more && !r.dry && r.claimed < r.batch.Size() {
+		if err := r.claim(ctx, tx, &s); err != nil {
+			return s, err
+		}
+	}
+	if len(s.going) == 0 {
+		err = r.rest(tx, &s)
+	}
+	return s, err
+}
+
+// rest says when to come back to what is left of the batch, or ends it.
+func (r *run) rest(tx *db.Tx, s *step) error {
+	e := r.engine
+	if whole := r.claimed == r.batch.Size() && !r.back && !r.waits(); !whole {
+		left, at, err := e.Ledger.Left(tx, r.batch, r.job)
 		if err != nil {
 			return err
 		}
-		wait, finished = 0, left == 0
-		if !finished {
-			wait = max(at.Sub(e.Now()), again)
+		if left > 0 {
+			s.wait = max(s.wait, at.Sub(e.Now()), again)
 			return nil
 		}
-		return e.Ledger.FinishBatch(tx, r.batch.ID)
-	})
-	if err != nil {
-		return fmt.Errorf("settle a batch: %w", err)
 	}
-	r.log(ctx)
-	if !finished {
-		return queue.Later(wait)
-	}
-	return e.finish(ctx, r.batch.CampaignID)
+	s.wait = 0
+	return e.Ledger.FinishBatch(tx, r.batch.ID)
 }
 
-// left counts what of the batch still waits. Nothing does when all of it was
-// claimed and sent, and nothing of that came back.
-func (r *run) left(tx *db.Tx) (n int, at time.Time, err error) {
-	back := len(r.results) != r.batch.Size() || slices.ContainsFunc(r.results, func(s settled) bool {
+// waits reports whether some of the last chunk are to be tried again.
+func (r *run) waits() bool {
+	return slices.ContainsFunc(r.results, func(s settled) bool {
 		return s.result.Outcome == channel.TryLater || s.result.Outcome == channel.StopTheLine
 	})
-	if r.whole && !back {
-		return 0, at, nil
-	}
-	return r.engine.Ledger.Left(tx, r.batch)
 }
 
 // again is the least time before a batch with something left is taken up again.
 const again = 200 * time.Millisecond
 
 func (r *run) log(ctx context.Context) {
-	count := map[channel.Outcome]int{}
-	for _, s := range r.results {
-		count[s.result.Outcome]++
+	if len(r.count) == 0 {
+		return
 	}
-	args := []any{"campaign_id", r.batch.CampaignID, "lane", r.batch.Lane, "messages", len(r.results)}
+	args := []any{"campaign_id", r.batch.CampaignID, "lane", r.batch.Lane}
 	for _, o := range channel.Outcomes() {
-		if count[o] > 0 {
-			args = append(args, string(o), count[o])
+		if r.count[o] > 0 {
+			args = append(args, string(o), r.count[o])
 		}
 	}
-	r.engine.Log.InfoContext(ctx, "batch sent", args...)
+	r.engine.Log.InfoContext(ctx, "messages sent", args...)
 }
-
-var (
-	errNoPage    = errors.New("the campaign's page is gone")
-	errNoContact = errors.New("there is no such contact")
-)

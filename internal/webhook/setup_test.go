@@ -320,7 +320,7 @@ func (b *bundle) sent(who uuid.UUID, lane channel.Lane, to delivery.State) (id i
 		if id, err = b.ledger.Write(tx, campaign, []delivery.Place{{Contact: who, Lane: lane}}); err != nil {
 			return err
 		}
-		got, err := b.ledger.Claim(tx, delivery.Batch{CampaignID: campaign, Lane: lane, FirstID: id, LastID: id}, 1)
+		got, err := b.ledger.Claim(tx, delivery.Batch{CampaignID: campaign, Lane: lane, FirstID: id, LastID: id}, 1, 1)
 		if err != nil || to == delivery.Sending {
 			return err
 		}

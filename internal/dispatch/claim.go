@@ -1,0 +1,154 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"beckon/internal/campaign"
+	"beckon/internal/channel"
+	"beckon/internal/db"
+	"beckon/internal/delivery"
+	"beckon/internal/route"
+	"beckon/internal/token"
+)
+
+// claim takes the next chunk of the batch, decides again for each person in it
+// and reserves their tokens.
+func (r *run) claim(ctx context.Context, tx *db.Tx, s *step) error {
+	e := r.engine
+	if ok, err := r.mayGo(tx, s); err != nil || !ok {
+		return err
+	}
+	most := e.chunks.of(r.batch.Lane)
+	claimed, err := e.Ledger.Claim(tx, r.batch, r.job, most)
+	if s.taken, s.dry = len(claimed), len(claimed) < most; err != nil || len(claimed) == 0 {
+		return err
+	}
+	ids := make([]uuid.UUID, len(claimed))
+	for i, c := range claimed {
+		ids[i] = c.Contact
+	}
+	people, err := s.scope.people(tx, ids)
+	if err != nil {
+		return err
+	}
+	moves := r.decide(s, claimed, people)
+	lost, err := r.reserve(ctx, tx, s)
+	if err != nil {
+		return err
+	}
+	return r.move(ctx, tx, append(moves, lost...))
+}
+
+// mayGo checks that the campaign still wants this and that the sender is not
+// stopped.
+func (r *run) mayGo(tx *db.Tx, s *step) (bool, error) {
+	var states []campaign.State
+	if err := tx.Raw("SELECT state FROM campaigns WHERE id = ?", r.batch.CampaignID).Scan(&states).Error; err != nil {
+		return false, fmt.Errorf("read campaign state: %w", err)
+	}
+	switch {
+	case len(states) == 0 || states[0] == campaign.Cancelled:
+		return false, r.engine.Ledger.EndBatch(tx, r.batch, delivery.Cancelled)
+	case states[0] != campaign.Running && states[0] != campaign.Finished:
+		s.wait = pausedFor
+		return false, nil
+	}
+	now := r.engine.Now()
+	var until []time.Time
+	err := tx.Raw("SELECT retry_at FROM line_stops WHERE sender = ? AND retry_at > ?", lineOf(r.batch.Lane, r.def.PageID), now).Scan(&until).Error
+	if err != nil {
+		return false, fmt.Errorf("read line stops: %w", err)
+	}
+	if len(until) > 0 {
+		s.wait = until[0].Sub(now)
+		return false, nil
+	}
+	return true, nil
+}
+
+// A node died while it sent these: nobody knows whether they went out.
+func (r *run) giveUpAbandoned(ctx context.Context, tx *db.Tx, s scope) error {
+	tries, err := r.engine.Ledger.Abandoned(tx, r.batch, r.job)
+	if err != nil || len(tries) == 0 {
+		return err
+	}
+	r.engine.Log.WarnContext(ctx, "a batch was cut off while sending", "campaign_id", r.batch.CampaignID, "unknown", len(tries))
+	outcomes := make([]settled, len(tries))
+	for i, t := range tries {
+		outcomes[i] = settled{Try: t, result: channel.Result{Outcome: channel.Unknown, Code: "cut_off", Detail: "the node ended before the answer was written down"}}
+	}
+	return r.engine.settle(ctx, tx, r.def, s, outcomes)
+}
+
+// decide asks the route again: what was true at planning may not be now.
+func (r *run) decide(s *step, claimed []delivery.Claimed, people map[uuid.UUID]person) []delivery.Move {
+	var moves []delivery.Move
+	for _, c := range claimed {
+		p, found := people[c.Contact]
+		d := route.Decide(p.reach, r.def.Route[min(c.RouteFrom, len(r.def.Route)):], s.scope.now)
+		switch {
+		case !found:
+			moves = append(moves, delivery.Move{Delivery: c.ID, Reason: reasonErased, Attempts: c.Attempt - 1})
+		case d.Lane != r.batch.Lane:
+			moves = append(moves, delivery.Move{Delivery: c.ID, Lane: d.Lane, Reason: string(d.Why()), Attempts: c.Attempt - 1})
+		default:
+			s.going = append(s.going, going{Claimed: c, person: p, started: s.scope.now})
+		}
+	}
+	return moves
+}
+
+// reasonErased is why nobody is reached who was in the audience at planning.
+const reasonErased = "erased"
+
+// reserve takes a token for each delivery on the one-time lane. Those whose
+// token somebody else was faster to take go back and are decided again.
+func (r *run) reserve(ctx context.Context, tx *db.Tx, s *step) ([]delivery.Move, error) {
+	if r.batch.Lane != channel.OneTime || len(s.going) == 0 {
+		return nil, nil
+	}
+	claims := make([]token.Claim, len(s.going))
+	for i, g := range s.going {
+		claims[i] = token.Claim{Delivery: g.ID, TokenID: g.person.tokenID.UUID}
+	}
+	values, err := r.engine.Tokens.Reserve(ctx, tx, claims)
+	if err != nil {
+		return nil, err
+	}
+	var held []going
+	var lost []delivery.Move
+	for _, g := range s.going {
+		value, ok := values[g.ID]
+		if !ok {
+			lost = append(lost, delivery.Move{Delivery: g.ID, Lane: channel.OneTime, Attempts: g.Attempt - 1})
+			continue
+		}
+		g.token = value
+		held = append(held, g)
+	}
+	s.going = held
+	return lost, nil
+}
+
+func (r *run) move(ctx context.Context, tx *db.Tx, moves []delivery.Move) error {
+	if err := r.engine.Ledger.MoveTo(tx, moves); err != nil {
+		return err
+	}
+	w := waiting{}
+	for _, m := range moves {
+		if m.Lane != "" && m.Lane != r.batch.Lane { // those that stay are still this batch's
+			w.add(m.Lane, time.Time{}, m.Delivery)
+		}
+	}
+	return r.engine.addBatches(ctx, tx, r.batch.CampaignID, w)
+}
+
+var (
+	errNoPage    = errors.New("the campaign's page is gone")
+	errNoContact = errors.New("there is no such contact")
+)
