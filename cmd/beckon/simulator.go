@@ -48,6 +48,8 @@ func simulatorCommand() *cobra.Command {
 	f.StringVar(&s.config.TwilioAuthToken, "twilio-token", "simulatedtwiliotoken", "its auth token")
 	f.StringVar(&s.config.SendGridKey, "sendgrid-key", "SG.simulated", "SendGrid API key")
 	f.Float64Var(&s.readShare, "read-share", 0.6, "share of Messenger messages that are read, from 0 to 1")
+	f.IntVar(&s.config.Receipts.Retries, "callback-retries", 0, "how often a callback that is not taken is tried again; 0 is what each provider does")
+	f.Uint64Var(&s.config.Seed, "seed", 0, "of the faults, so that they strike alike again")
 	f.BoolVar(&s.lean, "lean", false, "keep counts but no messages, for measurements")
 	return cmd
 }

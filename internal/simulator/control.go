@@ -17,6 +17,13 @@ func (s *Simulator) controlRoutes(mux *http.ServeMux) {
 		s.Reset()
 		w.WriteHeader(http.StatusNoContent)
 	})
+	mux.HandleFunc("GET /recipients", func(w http.ResponseWriter, _ *http.Request) {
+		all := make(map[Provider]map[string]int)
+		for _, p := range Providers() {
+			all[p] = s.AcceptedBy(p)
+		}
+		answerJSON(w, http.StatusOK, all)
+	})
 	mux.HandleFunc("GET /faults", func(w http.ResponseWriter, _ *http.Request) {
 		answerJSON(w, http.StatusOK, s.allFaults())
 	})

@@ -19,10 +19,16 @@ func TestCountsAndFaultsFromAnotherProcess(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(b.get(t, "/counts").body), &counts))
 	require.Equal(t, b.sim.Counts(), counts)
 	require.Equal(t, int64(1), counts[Graph].Accepted)
+	require.JSONEq(t, `{"graph":{"psid-1":1},"twilio":{},"sendgrid":{}}`, b.get(t, "/recipients").body)
 	require.Equal(t, http.StatusNoContent, b.do(t, b.request(t, http.MethodDelete, "/counts", "")).status)
 	require.Zero(t, b.sim.Counts()[Graph].Accepted)
 
 	put := func(body string) reply { return b.do(t, b.request(t, http.MethodPut, "/faults", body)) }
+	bursts := Faults{BurstEvery: time.Minute, BurstLength: time.Second, LateCallbacks: 0.1, LateBy: 2 * time.Second}
+	text, err := json.Marshal(map[Provider]Faults{SendGrid: bursts})
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, put(string(text)).status)
+	require.Equal(t, bursts, b.sim.Faults(SendGrid))
 	require.Equal(t, http.StatusOK, put(`{"twilio":{"latency":"5ms","throttle_rate":0.5}}`).status)
 	require.Equal(t, Faults{Latency: 5 * time.Millisecond, ThrottleRate: 0.5}, b.sim.Faults(Twilio))
 	require.Equal(t, Faults{}, b.sim.Faults(Graph))

@@ -19,6 +19,13 @@ type Count struct {
 	Repeated        []string         `json:"repeated"`     // recipients with more than one, sorted, the first thousand
 	Refused         map[string]int64 `json:"refused"`      // sends not accepted, by the provider's code
 	Callbacks       CallbackCount    `json:"callbacks"`
+	Tokens          *TokenCount      `json:"tokens,omitempty"` // Graph's alone
+}
+
+// TokenCount tells of one-time tokens since the start.
+type TokenCount struct {
+	Shown    int `json:"shown"`    // tokens that a send named
+	Repeated int `json:"repeated"` // tokens that more than one send named
 }
 
 // CallbackCount tells of a provider's receipts.
@@ -38,6 +45,9 @@ func (s *Simulator) Counts() Counts {
 	for p, d := range s.desks {
 		c := d.count()
 		c.Callbacks = s.callbackCount(p)
+		if p == Graph {
+			c.Tokens = s.graph.tokenCount()
+		}
 		all[p] = c
 	}
 	return all
@@ -51,6 +61,17 @@ func (s *Simulator) callbackCount(p Provider) CallbackCount {
 		return s.twilio.receipts.count()
 	}
 	return s.mail.receipts.count()
+}
+
+func (g *graph) tokenCount() *TokenCount {
+	c := &TokenCount{}
+	g.tokens.each(func(_ string, t *grant) {
+		c.Shown += min(t.shown, 1)
+		if t.shown > 1 {
+			c.Repeated++
+		}
+	})
+	return c
 }
 
 // AcceptedBy returns how many messages each recipient (PSID, number, address)

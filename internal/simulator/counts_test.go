@@ -40,6 +40,7 @@ func TestCountsAreExactUnderConcurrency(t *testing.T) {
 	require.Equal(t, 2, c.Recipients)
 	require.Equal(t, workers*9+1, c.MaxPerRecipient)
 	require.Equal(t, map[int]int{workers*9 + 1: 1, workers * 8: 1}, c.Distribution)
+	require.Equal(t, &TokenCount{Shown: 1, Repeated: 1}, c.Tokens, "a token that was named again and refused is told of")
 	require.Equal(t, []string{"psid-1", "psid-2"}, c.Repeated)
 	require.Equal(t, map[string]int{"psid-1": workers*9 + 1, "psid-2": workers * 8}, b.sim.AcceptedBy(Graph))
 

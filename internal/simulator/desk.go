@@ -82,14 +82,19 @@ const (
 	broken
 )
 
-func (d *desk) early(f *Faults) early {
-	if d.dice.hit(f.ThrottleRate) {
+func (d *desk) early(f *Faults, now time.Time) early {
+	if d.dice.hit(f.ThrottleRate) || f.inBurst(now) {
 		return throttled
 	}
 	if d.dice.hit(f.ServerErrorRate) {
 		return broken
 	}
 	return noFault
+}
+
+// inBurst reports whether everything is throttled at the moment.
+func (f *Faults) inBurst(now time.Time) bool {
+	return f.BurstEvery > 0 && time.Duration(now.UnixNano())%f.BurstEvery < f.BurstLength
 }
 
 // call is one send under way.
@@ -117,7 +122,7 @@ func (s *Simulator) send(p Provider, limit int64, strike func(c *call, e early),
 		if !s.checked(p, c) || !s.delay(c) {
 			return
 		}
-		if e := d.early(c.faults); e != noFault {
+		if e := d.early(c.faults, s.clock()); e != noFault {
 			strike(c, e)
 			return
 		}
@@ -191,12 +196,26 @@ func (s *Simulator) late(c *call) (answer, falsely bool) {
 	return true, false
 }
 
-// copies is how often a receipt is posted.
-func (c *call) copies() int {
+// tell queues the receipts of a call: once or twice, at once or later, as the
+// faults say.
+func tell[T any](c *call, o *outbox[T], receipts ...T) {
+	copies := 1
 	if c.desk.dice.hit(c.faults.DuplicateCallbacks) {
-		return 2
+		copies = 2
 	}
-	return 1
+	for range copies {
+		if c.faults.LateCallbacks <= 0 {
+			o.put(receipts...)
+			continue
+		}
+		for _, r := range receipts {
+			if c.desk.dice.hit(c.faults.LateCallbacks) {
+				o.putLate(time.Duration(c.desk.dice.float()*float64(c.faults.LateBy)), r)
+			} else {
+				o.put(r)
+			}
+		}
+	}
 }
 
 // same compares a secret in constant time; an empty want is not checked.

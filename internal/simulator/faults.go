@@ -13,6 +13,8 @@ type Faults struct {
 	LatencyJitter time.Duration // up to this much more
 
 	ThrottleRate    float64       // refused before acceptance as too fast
+	BurstEvery      time.Duration // every so often all sends are throttled
+	BurstLength     time.Duration // for so long
 	RetryAfter      time.Duration // told with a throttle where the provider has a place for it; 0: not told
 	ServerErrorRate float64       // 5xx before acceptance
 	LostAnswerRate  float64       // accepted, then the connection is closed with no answer
@@ -24,6 +26,8 @@ type Faults struct {
 	// (undelivered 30005, bounce).
 	RefuseRate         float64
 	DuplicateCallbacks float64 // receipts that are posted twice
+	LateCallbacks      float64 // receipts that are posted later, each up to LateBy, and so out of order
+	LateBy             time.Duration
 	// Usage is the percentage that Graph tells in X-Business-Use-Case-Usage.
 	Usage int
 }
@@ -39,6 +43,8 @@ type wireFaults struct {
 	Latency            string  `json:"latency,omitempty"`
 	LatencyJitter      string  `json:"latency_jitter,omitempty"`
 	ThrottleRate       float64 `json:"throttle_rate"`
+	BurstEvery         string  `json:"burst_every,omitempty"`
+	BurstLength        string  `json:"burst_length,omitempty"`
 	RetryAfter         string  `json:"retry_after,omitempty"`
 	ServerErrorRate    float64 `json:"server_error_rate"`
 	LostAnswerRate     float64 `json:"lost_answer_rate"`
@@ -46,6 +52,8 @@ type wireFaults struct {
 	FalseErrorRate     float64 `json:"false_error_rate"`
 	RefuseRate         float64 `json:"refuse_rate"`
 	DuplicateCallbacks float64 `json:"duplicate_callbacks"`
+	LateCallbacks      float64 `json:"late_callbacks"`
+	LateBy             string  `json:"late_by,omitempty"`
 	Usage              int     `json:"usage"`
 }
 
@@ -55,7 +63,8 @@ func (f Faults) MarshalJSON() ([]byte, error) {
 		Latency: span(f.Latency), LatencyJitter: span(f.LatencyJitter), RetryAfter: span(f.RetryAfter),
 		ThrottleRate: f.ThrottleRate, ServerErrorRate: f.ServerErrorRate, LostAnswerRate: f.LostAnswerRate,
 		HangRate: f.HangRate, FalseErrorRate: f.FalseErrorRate, RefuseRate: f.RefuseRate,
-		DuplicateCallbacks: f.DuplicateCallbacks, Usage: f.Usage,
+		BurstEvery: span(f.BurstEvery), BurstLength: span(f.BurstLength), LateBy: span(f.LateBy),
+		DuplicateCallbacks: f.DuplicateCallbacks, LateCallbacks: f.LateCallbacks, Usage: f.Usage,
 	})
 }
 
@@ -68,12 +77,15 @@ func (f *Faults) UnmarshalJSON(data []byte) error {
 	g := Faults{
 		ThrottleRate: w.ThrottleRate, ServerErrorRate: w.ServerErrorRate, LostAnswerRate: w.LostAnswerRate,
 		HangRate: w.HangRate, FalseErrorRate: w.FalseErrorRate, RefuseRate: w.RefuseRate,
-		DuplicateCallbacks: w.DuplicateCallbacks, Usage: w.Usage,
+		DuplicateCallbacks: w.DuplicateCallbacks, LateCallbacks: w.LateCallbacks, Usage: w.Usage,
 	}
 	for _, d := range []struct {
 		to   *time.Duration
 		text string
-	}{{&g.Latency, w.Latency}, {&g.LatencyJitter, w.LatencyJitter}, {&g.RetryAfter, w.RetryAfter}} {
+	}{
+		{&g.Latency, w.Latency}, {&g.LatencyJitter, w.LatencyJitter}, {&g.RetryAfter, w.RetryAfter},
+		{&g.BurstEvery, w.BurstEvery}, {&g.BurstLength, w.BurstLength}, {&g.LateBy, w.LateBy},
+	} {
 		v, err := parseSpan(d.text)
 		if err != nil {
 			return err

@@ -184,3 +184,44 @@ func TestFaultsReadBackFromJSON(t *testing.T) {
 	require.Error(t, json.Unmarshal([]byte(`{"usage":"high"}`), &got))
 	require.Equal(t, want, got, "a wrong one changes nothing")
 }
+
+func TestBurstsThrottleEverythingForAWhile(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	sends := b.sends(t)
+	for p := range sends {
+		b.sim.SetFaults(p, Faults{BurstEvery: 10 * time.Second, BurstLength: 2 * time.Second})
+	}
+	for second, throttled := range []bool{true, true, false, false, false, false, false, false, false, false, true} {
+		for p, send := range sends {
+			require.Equal(t, throttled, b.do(t, send()).status >= 400, "%s in second %d", p, second)
+		}
+		b.clock.add(time.Second)
+	}
+}
+
+func TestLateReceiptsComeAllAndOutOfOrder(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.sim.AddPeople(testPage, 1)
+	b.sim.SetFaults(Graph, Faults{LateCallbacks: 0.5, LateBy: 100 * time.Millisecond, DuplicateCallbacks: 0.5})
+	for range 50 {
+		require.Equal(t, http.StatusOK, b.graph(t, toPSID("psid-1", `{"text":"x"}`)).status)
+	}
+	queued := b.sim.Counts()[Graph].Callbacks.Queued
+	require.Greater(t, queued, 100, "late receipts are counted while they wait")
+	require.NoError(t, b.sim.Drain(t.Context()))
+	require.Equal(t, CallbackCount{Posted: int64(queued)}, b.sim.Counts()[Graph].Callbacks)
+	deliveredFirst, echoed := 0, map[string]bool{}
+	for _, e := range messaging(t, b.bot.take()) {
+		if m, ok := e["message"].(map[string]any); ok {
+			echoed[m["mid"].(string)] = true
+			continue
+		}
+		if mid := e["delivery"].(map[string]any)["mids"].([]any)[0].(string); !echoed[mid] {
+			deliveredFirst++
+		}
+	}
+	require.Len(t, echoed, 50)
+	require.Positive(t, deliveredFirst, "some are told as delivered before they are told as sent")
+}

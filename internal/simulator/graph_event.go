@@ -246,13 +246,11 @@ func (g *graph) queueReceipts(c *call, key personKey, mid string, m *graphMessag
 		echo.Text = *m.Text
 	}
 	delivery := Event{Kind: Delivered, Page: key.page, PSID: key.psid, At: at, MID: mid}
-	isRead := c.desk.dice.hit(g.s.cfg.Receipts.ReadShare)
-	for range c.copies() {
-		g.receipts.put(echo, delivery)
-		if isRead {
-			g.receipts.put(Event{Kind: HasRead, Page: key.page, PSID: key.psid, At: at})
-		}
+	events := []Event{echo, delivery}
+	if c.desk.dice.hit(g.s.cfg.Receipts.ReadShare) {
+		events = append(events, Event{Kind: HasRead, Page: key.page, PSID: key.psid, At: at})
 	}
+	tell(c, g.receipts, events...)
 }
 
 func (g *graph) postReceipts(ctx context.Context, events []Event) error {

@@ -29,6 +29,7 @@ type grant struct {
 	key     personKey
 	expires time.Time
 	used    bool
+	shown   int // sends that named it and were looked at
 }
 
 // Message is what a person got in Messenger.
@@ -83,6 +84,9 @@ func (g *graph) turnedDown(c *call, token string, key personKey) *graphError {
 func (g *graph) holder(p *page, token string, now time.Time) (key personKey, fail *graphError) {
 	g.tokens.with(token, func(m map[string]*grant) {
 		t := m[token]
+		if t != nil {
+			t.shown++
+		}
 		switch {
 		case t == nil || t.key.page != p.id:
 			fail = errOneTimeToken(token, "is invalid")

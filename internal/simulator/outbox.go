@@ -22,7 +22,8 @@ type outbox[T any] struct {
 	items   []T
 	head    int
 	busy    int           // items being posted
-	changed chan struct{} // closed when a post ends and somebody waits
+	late    int           // items whose time has not come
+	changed chan struct{} // closed when a post ends, or late items come, and somebody waits
 	waiting bool
 	posted  int64
 	lost    int64
@@ -47,6 +48,28 @@ func (o *outbox[T]) put(items ...T) {
 	}
 	o.mu.Unlock()
 	o.nudge()
+}
+
+// putLate queues items when d has gone by.
+func (o *outbox[T]) putLate(d time.Duration, items ...T) {
+	o.mu.Lock()
+	o.late += len(items)
+	o.mu.Unlock()
+	time.AfterFunc(d, func() {
+		o.put(items...)
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.late -= len(items)
+		o.tellWaiting()
+	})
+}
+
+// tellWaiting wakes who waits in idle. The lock is held.
+func (o *outbox[T]) tellWaiting() {
+	if o.waiting {
+		close(o.changed)
+		o.changed, o.waiting = make(chan struct{}), false
+	}
 }
 
 func (o *outbox[T]) nudge() {
@@ -93,10 +116,7 @@ func (o *outbox[T]) work(ctx context.Context, items []T) error {
 	} else {
 		o.lost += int64(len(items))
 	}
-	if o.waiting {
-		close(o.changed)
-		o.changed, o.waiting = make(chan struct{}), false
-	}
+	o.tellWaiting()
 	return err
 }
 
@@ -159,13 +179,13 @@ func (o *outbox[T]) drain(ctx context.Context) error {
 	return errors.Join(append(errs, ctx.Err())...)
 }
 
-// idle reports that all is done, or waits until a busy post ends.
+// idle reports that all is done, or waits until a busy post ends or late items
+// come.
 func (o *outbox[T]) idle(ctx context.Context) bool {
 	o.mu.Lock()
-	if o.busy == 0 {
-		done := len(o.items) == o.head
+	if waits := len(o.items) > o.head; waits || o.busy+o.late == 0 {
 		o.mu.Unlock()
-		return done
+		return !waits
 	}
 	o.waiting = true
 	changed := o.changed
@@ -180,5 +200,5 @@ func (o *outbox[T]) idle(ctx context.Context) bool {
 func (o *outbox[T]) count() CallbackCount {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return CallbackCount{Queued: len(o.items) - o.head + o.busy, Posted: o.posted, Lost: o.lost}
+	return CallbackCount{Queued: len(o.items) - o.head + o.busy + o.late, Posted: o.posted, Lost: o.lost}
 }

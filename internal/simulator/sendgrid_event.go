@@ -31,9 +31,7 @@ func (m *mailer) queueEvents(c *call, e mailEvent, end string) {
 		e.event = name
 		events = append(events, e)
 	}
-	for range c.copies() {
-		m.receipts.put(events...)
-	}
+	tell(c, m.receipts, events...)
 }
 
 // story is the order of events that leads to an end.

@@ -24,9 +24,7 @@ func (t *twilio) queueReceipts(c *call, m *SMS) {
 	if !t.s.receipts() || m.StatusCallback == "" {
 		return
 	}
-	for range c.copies() {
-		t.receipts.put(smsStatus{m, "sent"}, smsStatus{m, m.Status})
-	}
+	tell(c, t.receipts, smsStatus{m, "sent"}, smsStatus{m, m.Status})
 }
 
 func (t *twilio) postStatus(ctx context.Context, items []smsStatus) error {
