@@ -19,7 +19,7 @@ build: ## make the program: ./beckon
 test: postgres ## run every test on both databases, with the race detector
 	CGO_ENABLED=1 $(GO) run ./internal/db/dbtest/withpostgres $(GO) test -race -timeout 15m ./...
 
-postgres: # the tests need PostgreSQL's server programs
+postgres: # the tests need the server programs of PostgreSQL and PgBouncer
 	@sh .ci/postgres
 
 lint: ## check the code's style

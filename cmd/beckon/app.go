@@ -53,7 +53,9 @@ type app struct {
 // now is the program's clock: UTC, as precise as both databases.
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
-func (c Config) database() db.Options { return db.Options{URL: c.DatabaseURL, Dir: c.DataDir} }
+func (c Config) database() db.Options {
+	return db.Options{URL: c.DatabaseURL, Dir: c.DataDir, Pooled: c.Pooler == poolerTransaction}
+}
 
 // newApp opens the database and wires the parts. The caller closes it. The
 // schema must be up to date by the time it runs.

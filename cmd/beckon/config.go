@@ -24,6 +24,7 @@ type Config struct {
 	Role         Role          `env:"BECKON_ROLE" envDefault:"all"`
 	PublicURL    string        `env:"BECKON_PUBLIC_URL"`
 	DatabaseURL  string        `env:"BECKON_DATABASE_URL"`
+	Pooler       string        `env:"BECKON_DATABASE_POOLER"`
 	DataDir      string        `env:"BECKON_DATA_DIR" envDefault:"./data"`
 	SecretKey    string        `env:"BECKON_SECRET_KEY"`
 	BootstrapKey string        `env:"BECKON_BOOTSTRAP_KEY"`
@@ -150,6 +151,9 @@ func checkServer(c *Config) []string {
 	if _, err := pgxpool.ParseConfig(c.DatabaseURL); err != nil || (c.DatabaseURL != "" && !isPostgres(c.DatabaseURL)) {
 		out = append(out, "BECKON_DATABASE_URL must be a URL that starts with postgres://") // the error may quote the password
 	}
+	if c.Pooler != "" && c.Pooler != poolerTransaction {
+		out = append(out, "BECKON_DATABASE_POOLER must be transaction, or left out")
+	}
 	if c.LogFormat != "text" && c.LogFormat != "json" {
 		out = append(out, "BECKON_LOG_FORMAT must be text or json")
 	}
@@ -170,6 +174,10 @@ func checkServer(c *Config) []string {
 	}
 	return out
 }
+
+// poolerTransaction is PgBouncer's mode that gives each transaction another
+// server connection.
+const poolerTransaction = "transaction"
 
 func checkRole(c *Config) []string {
 	switch {

@@ -59,6 +59,7 @@ func mistakes() map[string]string {
 		"BECKON_STOP_WITHIN=hushhush":                             "BECKON_STOP_WITHIN must be a duration, for example 30s",
 		"BECKON_MAX_IMPORT_BYTES=hushhush":                        "BECKON_MAX_IMPORT_BYTES must be a whole number",
 		"BECKON_ROLE=hushhush":                                    "BECKON_ROLE must be api, worker or all",
+		"BECKON_DATABASE_POOLER=hushhush":                         "BECKON_DATABASE_POOLER must be transaction",
 		"BECKON_PARALLEL=65":                                      "BECKON_PARALLEL must be between 1 and 64",
 		"META_GRAPH_URL=https://user:hushhush@example.com":        "META_GRAPH_URL must be an http or https URL without query",
 		"META_GRAPH_VERSION=25":                                   "META_GRAPH_VERSION must look like v25.0",

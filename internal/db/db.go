@@ -32,6 +32,10 @@ type Options struct {
 	Dir string
 	// MaxConns bounds the PostgreSQL pool; 0 means 4 per processor, at least 16.
 	MaxConns int
+	// Pooled says that the URL leads to a pooler which gives each transaction
+	// another server connection (PgBouncer in transaction mode): nothing is then
+	// kept in a session, no named statements, no settings, no notifications.
+	Pooled bool
 	// Statements, when set, is called once for each SQL statement sent.
 	Statements func(sql string)
 }
@@ -40,6 +44,7 @@ type Options struct {
 type DB struct {
 	write, read *gorm.DB
 	pool        *pgxpool.Pool // PostgreSQL only
+	pooled      bool
 	writeSQL    *sql.DB
 	readSQL     *sql.DB
 	count       func(string)
@@ -63,7 +68,11 @@ func openPostgres(ctx context.Context, o Options) (*DB, error) {
 		cfg.MaxConns = int32(o.MaxConns)
 	}
 	cfg.ConnConfig.RuntimeParams["timezone"] = "UTC"
-	cfg.AfterConnect = preferIndexes
+	if o.Pooled {
+		cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	} else {
+		cfg.AfterConnect = preferIndexes
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open PostgreSQL: %w", err)
@@ -77,7 +86,7 @@ func openPostgres(ctx context.Context, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open PostgreSQL: %w", err)
 	}
-	return &DB{write: g, read: g, pool: pool, writeSQL: conn, readSQL: conn, count: o.Statements}, nil
+	return &DB{write: g, read: g, pool: pool, pooled: o.Pooled, writeSQL: conn, readSQL: conn, count: o.Statements}, nil
 }
 
 // preferIndexes sets what a page read out of order costs on disks without
@@ -86,6 +95,22 @@ func openPostgres(ctx context.Context, o Options) (*DB, error) {
 func preferIndexes(ctx context.Context, c *pgx.Conn) error {
 	_, err := c.Exec(ctx, "SET random_page_cost = 1.1")
 	return err
+}
+
+// preferIndexesAlways is preferIndexes for behind a pooler, where a session is
+// nobody's own: it becomes the default of our user in our database, which any
+// user may set. Where it may not, PostgreSQL's own figure stays.
+func (d *DB) preferIndexesAlways(ctx context.Context) error {
+	err := d.write.WithContext(ctx).Exec(`DO $$ BEGIN
+		IF CAST(current_setting('random_page_cost') AS real) > 1.1 THEN
+			PERFORM pg_advisory_xact_lock(7246352);
+			EXECUTE format('ALTER ROLE CURRENT_USER IN DATABASE %I SET random_page_cost = 1.1', current_database());
+		END IF;
+	EXCEPTION WHEN insufficient_privilege THEN NULL; END $$`).Error
+	if err != nil {
+		return fmt.Errorf("set the cost of reading by index: %w", err)
+	}
+	return nil
 }
 
 // SQLite allows one writer: a pool of one connection queues the writers in Go,
@@ -148,6 +173,10 @@ func (d *DB) Engine() string {
 
 // Read returns a handle for queries outside a transaction.
 func (d *DB) Read(ctx context.Context) *gorm.DB { return d.read.WithContext(ctx) }
+
+// Tells reports whether the database can tell a waiting program that a job has
+// come: PostgreSQL can, but not through a pooler.
+func (d *DB) Tells() bool { return d.pool != nil && !d.pooled }
 
 // Postgres returns the pool, or nil on SQLite. For the queue only.
 func (d *DB) Postgres() *pgxpool.Pool { return d.pool }

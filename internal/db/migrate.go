@@ -26,6 +26,14 @@ func (d *DB) Migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if d.pooled {
+		if err := d.preferIndexesAlways(ctx); err != nil {
+			return err
+		}
+	}
+	if missing, err := p.HasPending(ctx); err == nil && !missing {
+		return nil // without the lock, which a node killed at its start would hold for a while
+	}
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
@@ -52,11 +60,11 @@ func (d *DB) Migrations(ctx context.Context) ([]Migration, error) {
 func (d *DB) provider() (*goose.Provider, error) {
 	dialect, opts := goose.DialectSQLite3, []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
 	if d.pool != nil {
-		locker, err := lock.NewPostgresSessionLocker()
+		locker, err := migrationLock()
 		if err != nil {
 			return nil, fmt.Errorf("migrate: %w", err)
 		}
-		dialect, opts = goose.DialectPostgres, append(opts, goose.WithSessionLocker(locker))
+		dialect, opts = goose.DialectPostgres, append(opts, goose.WithLocker(locker))
 	}
 	files, err := fs.Sub(beckon.Migrations, "migrations/"+d.Engine())
 	if err != nil {
@@ -67,4 +75,11 @@ func (d *DB) provider() (*goose.Provider, error) {
 		return nil, fmt.Errorf("migrate: %w", err)
 	}
 	return p, nil
+}
+
+// migrationLock keeps nodes that start at once apart. It is a row with a lease,
+// not a lock of a session, so that it holds through a pooler too.
+func migrationLock() (lock.Locker, error) {
+	return lock.NewPostgresTableLocker(lock.WithTableLeaseDuration(15*time.Second), lock.WithTableHeartbeatInterval(3*time.Second),
+		lock.WithTableLockTimeout(250*time.Millisecond, 1200), lock.WithTableUnlockTimeout(250*time.Millisecond, 120))
 }

@@ -123,9 +123,12 @@ func (q *Queue) Open() error {
 		Queues: q.queues, Workers: q.workers, PeriodicJobs: q.every,
 		JobTimeout: JobTimeout, RescueStuckJobsAfter: leftToRiver,
 		FetchCooldown: 20 * time.Millisecond, FetchPollInterval: 500 * time.Millisecond,
-		CompletedJobRetentionPeriod: time.Hour,
-		Logger:                      slog.New(quiet{q.log.Handler()}),
-		ErrorHandler:                reporter{q.log},
+		CompletedJobRetentionPeriod: time.Hour, PollOnly: !q.db.Tells(),
+		Logger:       slog.New(quiet{q.log.Handler()}),
+		ErrorHandler: reporter{q.log},
+	}
+	if cfg.PollOnly {
+		cfg.FetchPollInterval = 200 * time.Millisecond
 	}
 	var err error
 	if pool := q.db.Postgres(); pool != nil {
@@ -133,7 +136,6 @@ func (q *Queue) Open() error {
 		c, err = river.NewClient(riverpgxv5.New(pool), cfg)
 		q.client = onPostgres{c}
 	} else {
-		cfg.FetchPollInterval = 200 * time.Millisecond // no notifications here
 		var c *river.Client[*sql.Tx]
 		c, err = river.NewClient(riversqlite.New(q.db.SQL()), cfg)
 		q.client = onSQLite{c}

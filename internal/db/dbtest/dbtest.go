@@ -68,6 +68,21 @@ func PostgresURL(t testing.TB) string {
 	if err != nil {
 		t.Fatalf("make the PostgreSQL template: %v", err)
 	}
+	return newDatabase(t, server, template)
+}
+
+// EmptyPostgresURL makes a database without a schema and returns its URL.
+func EmptyPostgresURL(t testing.TB) string {
+	t.Helper()
+	server, err := Server()
+	if err != nil {
+		t.Fatalf("PostgreSQL is needed for this test: %v", err)
+	}
+	return newDatabase(t, server, "template1")
+}
+
+func newDatabase(t testing.TB, server, template string) string {
+	t.Helper()
 	name := "beckon_test_" + randomName()
 	if err := execOn(t.Context(), server, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s", name, template)); err != nil {
 		t.Fatal(err)
