@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/stretchr/testify/require"
 )
 
@@ -48,6 +50,8 @@ func TestOfficialDescriptionsTellRightFromWrong(t *testing.T) {
 		"bad service":        {Twilio, http.MethodPost, messages, form(url.Values{"MessagingServiceSid": {"MG1"}}), false},
 		"no recipient":       {Twilio, http.MethodPost, messages, "Body=hi", false},
 		"validity of a word": {Twilio, http.MethodPost, messages, form(url.Values{"ValidityPeriod": {"secret"}}), false},
+		"list of a day on":   {Twilio, http.MethodGet, messages + "?To=%2B14155550100&DateSent%3E=2026-11-22T00%3A00%3A00Z&PageSize=50&Page=1&PageToken=PASM1", "", true},
+		"bad page":           {Twilio, http.MethodGet, messages + "?Page=first", "", false},
 		"fat page":           {Twilio, http.MethodGet, messages + "?PageSize=1001", "", false},
 		"bad account":        {Twilio, http.MethodGet, strings.Replace(messages, "AC", "XX", 1), "", false},
 		"no such thing":      {Twilio, http.MethodGet, "/twilio/2010-04-01/Pigeons.json", "", false},
@@ -71,6 +75,24 @@ func TestOfficialDescriptionsTellRightFromWrong(t *testing.T) {
 			require.Error(t, err)
 			require.NotContains(t, err.Error(), "secret")
 		})
+	}
+}
+
+// What the stand-in lists is what clients of Twilio may rely on.
+func TestListsAreAsTwilioDescribes(t *testing.T) {
+	t.Parallel()
+	specs, b := loadSpecs(t), setup(t)
+	b.sim.Refuse(Twilio, "+14155550100", "30005")
+	for range 3 {
+		require.Equal(t, http.StatusCreated, b.twilio(t, nil).status)
+	}
+	list := specs.docs[Twilio].Paths.Value("/2010-04-01/Accounts/{AccountSid}/Messages.json").Get.Responses.Status(http.StatusOK).Value.Content.Get("application/json").Schema.Value
+	for _, query := range []string{"", "?PageSize=2", "?PageSize=2&Page=1", "?To=%2B14155550199"} {
+		got := b.do(t, b.twilioRequest(t, http.MethodGet, "/Messages.json"+query, ""))
+		require.Equal(t, http.StatusOK, got.status)
+		var page any
+		require.NoError(t, json.Unmarshal([]byte(got.body), &page))
+		require.NoError(t, list.VisitJSON(page, openapi3.VisitAsResponse(), openapi3.EnableFormatValidation()), query)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -90,7 +91,23 @@ func (t *twilio) list(w http.ResponseWriter, r *http.Request) {
 	}
 	size, page := number(query.Get("PageSize"), 50, 1000), number(query.Get("Page"), 0, 1<<30)
 	all := t.find(query.Get("To"), query.Get("From"), keep)
-	answerJSON(w, http.StatusOK, smsPage(account, query, all, page, size))
+	size = max(size, 1)
+	start := min(page*size, len(all))
+	if token := query.Get("PageToken"); token != "" { // what came meanwhile does not move the pages
+		start = after(all, strings.TrimPrefix(token, "PA"))
+	}
+	for i := range all {
+		all[i].From = t.sender(&all[i])
+	}
+	answerJSON(w, http.StatusOK, smsPage(account, query, all, place{page, size, start}))
+}
+
+// after is where a listing goes on after a message.
+func after(all []SMS, sid string) int {
+	if at := slices.IndexFunc(all, func(m SMS) bool { return m.SID == sid }); at >= 0 {
+		return at + 1
+	}
+	return len(all)
 }
 
 // number reads a whole number of a query, within limits.
@@ -121,16 +138,22 @@ func (t *twilio) find(to, from string, keep func(time.Time) bool) []SMS {
 	return found
 }
 
+// place is where a page of a listing stands in it.
+type place struct{ page, size, start int }
+
 // smsPage is one page of a listing, with the fields that lead to the others.
-func smsPage(account string, query url.Values, all []SMS, page, size int) map[string]any {
-	size = max(size, 1)
-	uri := func(n int) string {
+func smsPage(account string, query url.Values, all []SMS, at place) map[string]any {
+	page, size, start := at.page, at.size, at.start
+	uri := func(n int, token string) string {
 		q := maps.Clone(query)
+		q.Del("PageToken")
 		q.Set("Page", strconv.Itoa(n))
 		q.Set("PageSize", strconv.Itoa(size))
+		if token != "" {
+			q.Set("PageToken", token)
+		}
 		return "/" + twilioVersion + "/Accounts/" + account + "/Messages.json?" + q.Encode()
 	}
-	start := min(page*size, len(all))
 	end := min(start+size, len(all))
 	messages := make([]*wireSMS, 0, end-start)
 	for i := range all[start:end] {
@@ -138,13 +161,13 @@ func smsPage(account string, query url.Values, all []SMS, page, size int) map[st
 	}
 	answer := map[string]any{
 		"messages": messages, "page": page, "page_size": size, "start": start, "end": max(end-1, 0),
-		"uri": uri(page), "first_page_uri": uri(0), "next_page_uri": nil, "previous_page_uri": nil,
+		"uri": uri(page, query.Get("PageToken")), "first_page_uri": uri(0, ""), "next_page_uri": nil, "previous_page_uri": nil,
 	}
 	if end < len(all) {
-		answer["next_page_uri"] = uri(page + 1)
+		answer["next_page_uri"] = uri(page+1, "PA"+all[end-1].SID)
 	}
 	if page > 0 {
-		answer["previous_page_uri"] = uri(page - 1)
+		answer["previous_page_uri"] = uri(page-1, "")
 	}
 	return answer
 }

@@ -255,6 +255,11 @@ func TestTwilioListsNewestFirstInPages(t *testing.T) {
 	rest, none := list(path)
 	require.Equal(t, []string{"one"}, rest)
 	require.Empty(t, none)
+	require.Equal(t, http.StatusCreated, b.twilio(t, url.Values{"Body": {"four"}}).status)
+	rest, _ = list(path)
+	require.Equal(t, []string{"one"}, rest, "what came meanwhile does not move the pages")
+	lost, _ := list(to + "&PageSize=2&Page=1&PageToken=PASM0")
+	require.Empty(t, lost)
 	require.Contains(t, b.do(t, b.twilioRequest(t, http.MethodGet, to+"&DateSent=soon", "")).body, `"code":20001`)
 	require.Equal(t, "delivered", b.sim.Texts("+14155550199")[0].Status)
 }

@@ -52,7 +52,7 @@ func (r *Receiver) Events(cb channel.Callback) ([]channel.Event, error) {
 		e.ProviderIDs = []string{sid}
 	}
 	if e.Kind == channel.EventFailed {
-		e.Outcome, e.Code = failure(form)
+		e.Outcome, e.Code = failure(form.Get("ErrorCode"), form.Get("From"))
 	}
 	return []channel.Event{e}, nil
 }
@@ -72,13 +72,12 @@ func statusKind(status string) channel.EventKind {
 }
 
 // failure says why a message did not arrive; Refused when Twilio does not.
-func failure(form url.Values) (channel.Outcome, string) {
-	code := form.Get("ErrorCode")
+func failure(code, from string) (channel.Outcome, string) {
 	n, err := strconv.Atoi(code)
 	if err != nil {
 		return channel.Refused, ""
 	}
-	outcome, _ := classify(n, form.Get("From"))
+	outcome, _ := classify(n, from)
 	if outcome == "" {
 		outcome = channel.Refused
 	}

@@ -144,12 +144,17 @@ func (c *Client) sendOne(caller context.Context, m *channel.Message) channel.Res
 	ctx, cancel := context.WithTimeout(caller, c.settings.Timeout)
 	defer cancel()
 	t := &trip{ctx: ctx, caller: caller, base: c.base, transport: c.transport}
+	answer, err := c.service(t).CreateMessage(c.params(m))
+	return t.judge(answer, err, c.settings.From)
+}
+
+// service is Twilio's library around one trip.
+func (c *Client) service(t *trip) *api.ApiService {
 	sdk := &twilio.Client{Credentials: c.credentials, HTTPClient: &http.Client{Transport: t, CheckRedirect: stay}}
 	sdk.SetAccountSid(c.settings.AccountSID)
 	// The handler is made by hand: its constructor would read a region from
 	// the environment.
-	answer, err := api.NewApiService(&twilio.RequestHandler{Client: sdk}).CreateMessage(c.params(m))
-	return t.judge(answer, err, c.settings.From)
+	return api.NewApiService(&twilio.RequestHandler{Client: sdk})
 }
 
 func (c *Client) params(m *channel.Message) *api.CreateMessageParams {

@@ -18,8 +18,9 @@ import (
 	"beckon/internal/channel/wire"
 )
 
-// maxAnswer bounds what is read of an answer; Twilio's are about 1 kB.
-const maxAnswer = 1 << 16
+// maxAnswer bounds what is read of an answer; Twilio's are about 1 kB, and a
+// page of a list has some dozens of those.
+const maxAnswer = 1 << 20
 
 // What becomes of a call that brought no answer.
 var (
@@ -52,6 +53,7 @@ func (t *trip) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = req.WithContext(wire.Watch(t.ctx, &t.written))
 	address := *t.base
 	address.Path += req.URL.Path
+	address.RawQuery = req.URL.RawQuery
 	req.URL, req.Host = &address, address.Host
 	res, err := t.transport.RoundTrip(req)
 	if err != nil {
