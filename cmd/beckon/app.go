@@ -73,6 +73,7 @@ func newApp(ctx context.Context, c Config, log *slog.Logger) (*app, error) {
 		return nil, err
 	}
 	a := &app{config: c, log: log, db: d, box: box, channels: chans, queue: queue.New(d, log)}
+	a.queue.Within(c.JobTimeout)
 	a.wireStores()
 	a.wireEngine()
 	if err := a.queue.Open(); err != nil {

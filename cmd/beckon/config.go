@@ -35,6 +35,7 @@ type Config struct {
 	StopWithin   time.Duration `env:"BECKON_STOP_WITHIN" envDefault:"30s"`
 	MaxImport    int64         `env:"BECKON_MAX_IMPORT_BYTES" envDefault:"1073741824"`
 	Parallel     int           `env:"BECKON_PARALLEL" envDefault:"4"`
+	JobTimeout   time.Duration `env:"BECKON_JOB_TIMEOUT" envDefault:"30s"`
 
 	Meta   Meta
 	Twilio Twilio
@@ -147,7 +148,7 @@ func checkServer(c *Config) []string {
 	if c.PublicURL == "" {
 		c.PublicURL = "http://" + c.Addr
 	}
-	out := slices.Concat(checkURL("BECKON_PUBLIC_URL", &c.PublicURL), checkKeys(c), checkRole(c))
+	out := slices.Concat(checkURL("BECKON_PUBLIC_URL", &c.PublicURL), checkKeys(c), checkRole(c), checkWork(c))
 	if _, err := pgxpool.ParseConfig(c.DatabaseURL); err != nil || (c.DatabaseURL != "" && !isPostgres(c.DatabaseURL)) {
 		out = append(out, "BECKON_DATABASE_URL must be a URL that starts with postgres://") // the error may quote the password
 	}
@@ -163,11 +164,18 @@ func checkServer(c *Config) []string {
 	if c.AskAgain < 0 {
 		out = append(out, "BECKON_ASK_AGAIN_AFTER must not be negative")
 	}
+	return out
+}
+
+func checkWork(c *Config) (out []string) {
 	if c.StopWithin <= 0 {
 		out = append(out, "BECKON_STOP_WITHIN must be above zero")
 	}
 	if c.MaxImport <= 0 {
 		out = append(out, "BECKON_MAX_IMPORT_BYTES must be above zero")
+	}
+	if c.JobTimeout < 15*time.Second || c.JobTimeout > 30*time.Second {
+		out = append(out, "BECKON_JOB_TIMEOUT must be between 15s and 30s")
 	}
 	if c.Parallel < 1 || c.Parallel > 64 {
 		out = append(out, "BECKON_PARALLEL must be between 1 and 64")

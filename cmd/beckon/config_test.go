@@ -28,7 +28,7 @@ func TestDefaultsNeedNothingSet(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, Config{
 		Addr: "127.0.0.1:8080", Role: RoleAll, PublicURL: "http://127.0.0.1:8080", DataDir: "./data", LogLevel: slog.LevelInfo, LogFormat: "text",
-		AskAgain: 7 * 24 * time.Hour, StopWithin: 30 * time.Second, MaxImport: 1 << 30, Parallel: 4,
+		AskAgain: 7 * 24 * time.Hour, StopWithin: 30 * time.Second, MaxImport: 1 << 30, Parallel: 4, JobTimeout: 30 * time.Second,
 		Meta: Meta{GraphURL: "https://graph.facebook.com", GraphVersion: "v25.0"}, Twilio: Twilio{URL: "https://api.twilio.com"}, Mail: Mail{URL: "https://api.sendgrid.com"},
 	}, c)
 	chans, err := openChannels(c)
@@ -60,6 +60,8 @@ func mistakes() map[string]string {
 		"BECKON_MAX_IMPORT_BYTES=hushhush":                        "BECKON_MAX_IMPORT_BYTES must be a whole number",
 		"BECKON_ROLE=hushhush":                                    "BECKON_ROLE must be api, worker or all",
 		"BECKON_DATABASE_POOLER=hushhush":                         "BECKON_DATABASE_POOLER must be transaction",
+		"BECKON_JOB_TIMEOUT=14s":                                  "BECKON_JOB_TIMEOUT must be between 15s and 30s",
+		"BECKON_JOB_TIMEOUT=1m":                                   "BECKON_JOB_TIMEOUT must be between 15s and 30s",
 		"BECKON_PARALLEL=65":                                      "BECKON_PARALLEL must be between 1 and 64",
 		"META_GRAPH_URL=https://user:hushhush@example.com":        "META_GRAPH_URL must be an http or https URL without query",
 		"META_GRAPH_VERSION=25":                                   "META_GRAPH_VERSION must look like v25.0",

@@ -24,13 +24,16 @@ import (
 	"beckon/internal/trail"
 )
 
-// A killed node's jobs are given to another RescueAfter after they started. So a
-// job's context ends after JobTimeout, and what it then still writes down must
-// be written within WindDown: nobody may take over a job that is alive.
+// A job's context ends after its timeout, and what it then still writes down
+// must be written within WindDown: nobody may take over a job that is alive. So
+// a dead node's jobs are given to another when they started RescueAfter ago, or
+// with another timeout just as much sooner or later.
 const (
 	JobTimeout  = 30 * time.Second
 	WindDown    = 10 * time.Second
-	RescueAfter = 45 * time.Second
+	RescueAfter = JobTimeout + WindDown + clocksDiffer
+
+	clocksDiffer = 5 * time.Second
 )
 
 // Args are a job's arguments: a JSON struct that names its kind.
@@ -55,6 +58,7 @@ type Order struct {
 type Queue struct {
 	db      *db.DB
 	log     *slog.Logger
+	timeout time.Duration
 	workers *river.Workers
 	queues  map[string]river.QueueConfig
 	direct  map[string]func(context.Context, *rivertype.JobRow) error
@@ -74,9 +78,13 @@ type client interface {
 // New returns a queue over an open, migrated database. Register the kinds of
 // jobs with Handle before the first Insert or Run.
 func New(d *db.DB, log *slog.Logger) *Queue {
-	return &Queue{db: d, log: log, workers: river.NewWorkers(), queues: map[string]river.QueueConfig{},
+	return &Queue{db: d, log: log, timeout: JobTimeout, workers: river.NewWorkers(), queues: map[string]river.QueueConfig{},
 		direct: map[string]func(context.Context, *rivertype.JobRow) error{}}
 }
+
+// Within sets how long a run of a job may take, instead of JobTimeout. To be
+// called before Open.
+func (q *Queue) Within(timeout time.Duration) { q.timeout = timeout }
 
 // Handle registers the worker of a kind of job. Its own queue works at most
 // parallel jobs at once on each node; 0 makes none, for kinds that are always
@@ -121,7 +129,7 @@ func (q *Queue) Open() error {
 	cfg := &river.Config{
 		ID:     nodeID(),
 		Queues: q.queues, Workers: q.workers, PeriodicJobs: q.every,
-		JobTimeout: JobTimeout, RescueStuckJobsAfter: leftToRiver,
+		JobTimeout: q.timeout, RescueStuckJobsAfter: leftToRiver,
 		FetchCooldown: 20 * time.Millisecond, FetchPollInterval: 500 * time.Millisecond,
 		CompletedJobRetentionPeriod: time.Hour, PollOnly: !q.db.Tells(),
 		Logger:       slog.New(quiet{q.log.Handler()}),

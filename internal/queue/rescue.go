@@ -41,7 +41,7 @@ const stuck = "state = 'running' AND attempted_at < ? AND attempt < max_attempts
 // rescue makes the jobs of dead nodes available again. It writes only when
 // there are any.
 func (q *Queue) rescue(ctx context.Context, now time.Time) (rescued int64, err error) {
-	before := now.UTC().Add(-RescueAfter)
+	before := now.UTC().Add(-q.timeout - WindDown - clocksDiffer)
 	var some bool
 	if err := q.db.Read(ctx).Raw("SELECT EXISTS (SELECT 1 FROM river_job WHERE "+stuck+")", before).Scan(&some).Error; err != nil || !some {
 		return 0, err

@@ -99,3 +99,37 @@ func TestSQLiteLeavesNothingBehind(t *testing.T) {
 	require.NoError(t, d.Drop())
 	require.NoDirExists(t, d.Dir)
 }
+
+func TestGateLeadsToThoseWhoLive(t *testing.T) {
+	t.Parallel()
+	var addresses []string
+	for _, name := range []string{"a", "b"} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"name":"`+name+`"}`) }))
+		t.Cleanup(s.Close)
+		addresses = append(addresses, s.Listener.Addr().String())
+	}
+	g, err := rig.OpenGate(t.Context())
+	require.NoError(t, err)
+	c := rig.NewClient(g.URL, "")
+	asked := func() map[string]int {
+		seen := map[string]int{}
+		for range 4 {
+			var got struct{ Name string }
+			if err := c.Get(t.Context(), "/", &got); err != nil {
+				got.Name = "nobody"
+			}
+			seen[got.Name]++
+		}
+		return seen
+	}
+	require.Equal(t, map[string]int{"nobody": 4}, asked())
+	g.Open(addresses[0])
+	g.Open(addresses[1])
+	g.Open(addresses[1])
+	require.Equal(t, map[string]int{"a": 2, "b": 2}, asked())
+	g.Shut(addresses[0])
+	require.Equal(t, map[string]int{"b": 4}, asked())
+	g.Open("127.0.0.1:1")
+	require.Equal(t, map[string]int{"b": 2, "nobody": 2}, asked(), "a node that died is no node")
+	require.NoError(t, g.Close())
+}
