@@ -29,8 +29,8 @@ const (
 	Cancelled State = "cancelled"
 )
 
-// Campaign is one intent of a marketer. Audience, route and content are JSON as
-// stored; Define reads them.
+// Campaign is one intent of a marketer. Audience, route, content and allowed
+// hours are JSON as stored; Define reads them.
 type Campaign struct {
 	ID           uuid.UUID
 	Name         string
@@ -40,14 +40,21 @@ type Campaign struct {
 	Route        string
 	Content      string
 	FallThrough  bool
-	State        State
-	PlannedTo    *uuid.UUID // last contact planned
-	PlannedUntil *uuid.UUID // last contact to plan
-	PlannedAt    *time.Time
-	StartedAt    *time.Time
-	FinishedAt   *time.Time
-	CreatedAt    time.Time
-	UpdatedAt    time.Time
+	StartsAt     *time.Time // not before; with StartsLocal, what it reads in UTC is the clock on each contact's wall
+	StartsLocal  bool
+	EndsAt       *time.Time // the deadline
+	AllowedHours *string    // nil is the default
+	// EscalateAfterHours is how long a silence lasts after a Messenger delivery
+	// before the person gets one more message, on a link-back lane; 0 is never.
+	EscalateAfterHours int
+	State              State
+	PlannedTo          *uuid.UUID // last contact planned
+	PlannedUntil       *uuid.UUID // last contact to plan
+	PlannedAt          *time.Time
+	StartedAt          *time.Time
+	FinishedAt         *time.Time
+	CreatedAt          time.Time
+	UpdatedAt          time.Time
 }
 
 // Definition is what a campaign means: its stored parts read and compiled. It
@@ -62,6 +69,7 @@ type Definition struct {
 	Route       []channel.Lane
 	Content     *content.Compiled
 	Warnings    []content.Warning
+	Schedule
 }
 
 // Lanes reads the stored route.
@@ -95,11 +103,12 @@ func (c Campaign) Define() (*Definition, error) {
 	}
 	who, whoErr := audience.Parse(json.RawMessage(c.Audience))
 	compiled, warnings, whatErr := content.Compile(src)
-	if err := fault.InvalidFields(slices.Concat(fieldsOf(whoErr), fieldsOf(whatErr), checkRoute(lanes, src))...); err != nil {
+	when, whenErr := c.schedule(lanes)
+	if err := fault.InvalidFields(slices.Concat(fieldsOf(whoErr), fieldsOf(whatErr), checkRoute(lanes, src), fieldsOf(whenErr))...); err != nil {
 		return nil, err
 	}
 	return &Definition{ID: c.ID, Name: c.Name, PageID: c.PageID, Topic: c.Topic, FallThrough: c.FallThrough,
-		Audience: who, Route: lanes, Content: compiled, Warnings: warnings}, nil
+		Audience: who, Route: lanes, Content: compiled, Warnings: warnings, Schedule: when}, nil
 }
 
 // Lanes returns the lanes that this release sends on, in the default order of

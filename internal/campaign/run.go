@@ -22,8 +22,25 @@ type PlanJob struct {
 // Kind names the job.
 func (PlanJob) Kind() string { return "campaign.plan" }
 
+// BeginJob sets a scheduled campaign running when its time has come.
+type BeginJob struct {
+	Campaign uuid.UUID `json:"campaign"`
+}
+
+// Kind names the job.
+func (BeginJob) Kind() string { return "campaign.begin" }
+
+// EndJob gives up what is left of a campaign at its deadline.
+type EndJob struct {
+	Campaign uuid.UUID `json:"campaign"`
+}
+
+// Kind names the job.
+func (EndJob) Kind() string { return "campaign.end" }
+
 // Start freezes a draft and sets it running, in one transaction with the job
-// that plans it.
+// that plans it; one whose start lies ahead is scheduled, with the job that
+// begins it then.
 func (s *Service) Start(ctx context.Context, id uuid.UUID) (Campaign, error) {
 	c, err := s.Get(ctx, id)
 	if err != nil {
@@ -32,33 +49,67 @@ func (s *Service) Start(ctx context.Context, id uuid.UUID) (Campaign, error) {
 	if c.State != Draft {
 		return c, fault.New(fault.Conflict, "wrong_state", "A campaign that is %s cannot be started.", c.State)
 	}
-	if err := s.ready(c); err != nil {
+	def, err := s.ready(c)
+	if err != nil {
 		return c, err
 	}
-	err = s.db.Transact(ctx, func(tx *db.Tx) error { return s.start(ctx, tx, c) })
+	err = s.db.Transact(ctx, func(tx *db.Tx) error { return s.start(ctx, tx, c, def) })
 	if err != nil {
 		return c, fmt.Errorf("start a campaign: %w", err)
 	}
 	return s.Get(ctx, id)
 }
 
-func (s *Service) ready(c Campaign) error {
+// ready compiles a draft that can be started now.
+func (s *Service) ready(c Campaign) (*Definition, error) {
 	def, err := c.Define()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var fields []fault.Field
 	for _, w := range s.absent(def) {
 		fields = append(fields, fault.Field{Pointer: w.Pointer, Code: w.Code, Detail: w.Detail})
 	}
 	if len(fields) > 0 {
-		return fault.New(fault.Conflict, "channel_absent", "The route has lanes whose channel is not set up on this server: set it up, or take them out of the route.").With(fields...)
+		return nil, fault.New(fault.Conflict, "channel_absent", "The route has lanes whose channel is not set up on this server: set it up, or take them out of the route.").With(fields...)
+	}
+	if def.Over(s.set.Now()) {
+		return nil, fault.New(fault.Conflict, "deadline_passed", "The campaign's deadline has passed: set a later one, or none.").
+			With(fault.Field{Pointer: "/ends_at", Code: "deadline_passed", Detail: "Must be in the future."})
+	}
+	return def, nil
+}
+
+func (s *Service) start(ctx context.Context, tx *db.Tx, c Campaign, def *Definition) error {
+	now := s.set.Now()
+	res := tx.Exec("UPDATE campaigns SET state = ?, updated_at = ? WHERE id = ? AND state = ? AND updated_at = ?", Scheduled, now, c.ID, Draft, c.UpdatedAt)
+	if res.Error != nil {
+		return res.Error
+	}
+	if res.RowsAffected == 0 {
+		return errChanged
+	}
+	if !def.EndsAt.IsZero() {
+		if err := s.queue.Insert(ctx, tx, queue.Order{Args: EndJob{c.ID}, At: def.EndsAt}); err != nil {
+			return err
+		}
+	}
+	if begins := def.Begins(); begins.After(now) {
+		return s.queue.Insert(ctx, tx, queue.Order{Args: BeginJob{c.ID}, At: begins})
+	}
+	return s.begin(ctx, tx, c.ID)
+}
+
+// Begin sets a scheduled campaign running; one in any other state stays as it is.
+func (s *Service) Begin(ctx context.Context, id uuid.UUID) error {
+	if err := s.db.Transact(ctx, func(tx *db.Tx) error { return s.begin(ctx, tx, id) }); err != nil {
+		return fmt.Errorf("begin a campaign: %w", err)
 	}
 	return nil
 }
 
-// Who is in the audience is fixed at the start: contacts made later are not.
-func (s *Service) start(ctx context.Context, tx *db.Tx, c Campaign) error {
+// Who is in the audience is fixed here: contacts made later are not.
+func (s *Service) begin(ctx context.Context, tx *db.Tx, id uuid.UUID) error {
 	var last []uuid.UUID
 	if err := tx.Raw("SELECT id FROM contacts ORDER BY id DESC LIMIT 1").Scan(&last).Error; err != nil {
 		return err
@@ -68,15 +119,29 @@ func (s *Service) start(ctx context.Context, tx *db.Tx, c Campaign) error {
 		until = last[0]
 	}
 	now := s.set.Now()
-	res := tx.Exec("UPDATE campaigns SET state = ?, started_at = ?, planned_until = ?, updated_at = ? WHERE id = ? AND state = ? AND updated_at = ?",
-		Running, now, until, now, c.ID, Draft, c.UpdatedAt)
-	if res.Error != nil {
+	res := tx.Exec("UPDATE campaigns SET state = ?, started_at = ?, planned_until = ?, updated_at = ? WHERE id = ? AND state = ?",
+		Running, now, until, now, id, Scheduled)
+	if res.Error != nil || res.RowsAffected == 0 {
 		return res.Error
 	}
-	if res.RowsAffected == 0 {
-		return errChanged
+	return s.queue.Insert(ctx, tx, queue.Order{Args: PlanJob{id}})
+}
+
+// EndPause lets a paused campaign go on to its end when its deadline has
+// passed: nothing of it is sent any more, and all of it is accounted for.
+func (s *Service) EndPause(ctx context.Context, id uuid.UUID) error {
+	err := s.db.Transact(ctx, func(tx *db.Tx) error {
+		now := s.set.Now()
+		res := tx.Exec("UPDATE campaigns SET state = ?, updated_at = ? WHERE id = ? AND state = ? AND ends_at <= ?", Running, now, id, Paused, now)
+		if res.Error != nil || res.RowsAffected == 0 {
+			return res.Error
+		}
+		return s.queue.Insert(ctx, tx, queue.Order{Args: PlanJob{id}})
+	})
+	if err != nil {
+		return fmt.Errorf("end a campaign's pause: %w", err)
 	}
-	return s.queue.Insert(ctx, tx, queue.Order{Args: PlanJob{c.ID}})
+	return nil
 }
 
 // Planned saves how far planning has come, in the transaction that writes the

@@ -31,6 +31,7 @@ type bundle struct {
 	t     *testing.T
 	d     *db.DB
 	page  uuid.UUID
+	queue *queue.Queue
 	clock atomic.Int64
 }
 
@@ -44,7 +45,10 @@ func setup(t *testing.T, d *db.DB) *bundle {
 	b.clock.Store(noon.UnixMicro())
 	q := queue.New(d, slog.New(slog.DiscardHandler))
 	queue.Handle(q, 1, func(context.Context, queue.Job[campaign.PlanJob]) error { return nil })
+	queue.Handle(q, 1, func(ctx context.Context, j queue.Job[campaign.BeginJob]) error { return b.Begin(ctx, j.Args.Campaign) })
+	queue.Handle(q, 1, func(context.Context, queue.Job[campaign.EndJob]) error { return nil })
 	require.NoError(t, q.Open())
+	b.queue = q
 	b.Service = campaign.NewService(d, q, campaign.Settings{Channels: map[channel.Kind]bool{channel.Messenger: true, channel.SMS: true}, Now: b.now})
 	b.exec("INSERT INTO pages (id, facebook_page_id, name, access_token, created_at, updated_at) VALUES (?, '1', 'p', ?, ?, ?)", b.page, []byte{1}, noon, noon)
 	b.exec("INSERT INTO topics (slug, title, created_at, updated_at) VALUES ('courses', 'New courses', ?, ?)", noon, noon)

@@ -51,6 +51,13 @@ type Patch struct {
 	Route       *[]channel.Lane
 	Content     *content.Source
 	FallThrough *bool
+	// StartsAt and EndsAt: the zero time removes. With StartsLocal the date and
+	// time count as they are written, in whatever zone.
+	StartsAt           *time.Time
+	StartsLocal        *bool
+	EndsAt             *time.Time
+	AllowedHours       json.RawMessage // null asks for the default
+	EscalateAfterHours *int            // 0 is never
 	// AsOf, when set, is the UpdatedAt of the draft that the change was made
 	// from: one changed since is left alone.
 	AsOf time.Time
@@ -77,7 +84,8 @@ func (s *Service) Update(ctx context.Context, id uuid.UUID, p Patch) (Campaign, 
 	}
 	return s.save(ctx, c, p, func(tx *db.Tx, c *Campaign) error {
 		res := tx.Model(&Campaign{}).Where("id = ? AND state = ? AND updated_at = ?", id, Draft, c.UpdatedAt).
-			Select("name", "page_id", "topic", "audience", "route", "content", "fall_through", "updated_at").
+			Select("name", "page_id", "topic", "audience", "route", "content", "fall_through",
+				"starts_at", "starts_local", "ends_at", "allowed_hours", "escalate_after_hours", "updated_at").
 			UpdateColumns(c.touched(s.set.Now()))
 		if res.Error == nil && res.RowsAffected == 0 {
 			return errChanged
@@ -133,6 +141,7 @@ func (c *Campaign) apply(p Patch) error {
 	set(&c.PageID, p.PageID)
 	set(&c.Topic, p.Topic)
 	set(&c.FallThrough, p.FallThrough)
+	c.reschedule(p)
 	if p.Audience != nil {
 		c.Audience = string(p.Audience)
 	}

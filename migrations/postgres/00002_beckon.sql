@@ -6,6 +6,7 @@ CREATE TABLE pages (
     facebook_page_id TEXT NOT NULL UNIQUE,
     name             TEXT NOT NULL,
     username         TEXT NOT NULL DEFAULT '',
+    time_zone        TEXT NOT NULL DEFAULT '', -- IANA name
     access_token     bytea NOT NULL, -- sealed
     one_time         TEXT NOT NULL DEFAULT 'unknown' CHECK (one_time IN ('unknown', 'works', 'off')),
     token_health     TEXT NOT NULL DEFAULT 'unknown' CHECK (token_health IN ('unknown', 'works', 'refused')),
@@ -120,6 +121,11 @@ CREATE TABLE campaigns (
     route          jsonb NOT NULL,
     content        jsonb NOT NULL,
     fall_through   BOOLEAN NOT NULL DEFAULT TRUE,
+    starts_at      timestamptz,
+    starts_local   BOOLEAN NOT NULL DEFAULT FALSE, -- starts_at, read in UTC, is the clock on each contact's wall
+    ends_at        timestamptz,
+    allowed_hours  jsonb, -- NULL is the default
+    escalate_after_hours INTEGER NOT NULL DEFAULT 0, -- 0 is never
     state          TEXT NOT NULL CHECK (state IN ('draft', 'scheduled', 'running', 'paused', 'finished', 'cancelled')),
     planned_to     uuid, -- last contact planned
     planned_until  uuid, -- last contact to plan

@@ -1,0 +1,146 @@
+package campaign
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	"beckon/internal/channel"
+	"beckon/internal/fault"
+	"beckon/internal/hours"
+)
+
+// Schedule says when a campaign may write to whom.
+type Schedule struct {
+	StartsAt      time.Time // zero is at once
+	StartsLocal   bool      // what StartsAt reads in UTC is the clock on each contact's wall
+	EndsAt        time.Time // the deadline; zero is none
+	Hours         hours.Hours
+	EscalateAfter time.Duration // 0 is never
+}
+
+// MostEscalateHours is the longest silence that a campaign may wait for.
+const MostEscalateHours = 30 * 24
+
+// Begins is the first moment at which anybody may be written to: for a start in
+// each contact's own time zone, when the first zone on earth reaches it.
+func (s *Schedule) Begins() time.Time {
+	if s.StartsAt.IsZero() || !s.StartsLocal {
+		return s.StartsAt
+	}
+	return hours.Earliest(s.StartsAt)
+}
+
+// Over reports whether the deadline has passed: nothing new may be sent, and
+// what is left is expired.
+func (s *Schedule) Over(now time.Time) bool { return !s.EndsAt.IsZero() && !now.Before(s.EndsAt) }
+
+// NotBefore returns when a contact may be written to on a lane, in their time
+// zone: the zero time when that is now, else the later of their start and the
+// next opening of their hours.
+func (s *Schedule) NotBefore(lane channel.Lane, now time.Time, zone *hours.Zone) time.Time {
+	at := now
+	if s.StartsLocal && !s.StartsAt.IsZero() {
+		if start := zone.Reach(s.StartsAt); start.After(at) {
+			at = start
+		}
+	}
+	if at = s.Hours.Next(lane, at, zone); at.After(now) {
+		return at
+	}
+	return time.Time{}
+}
+
+// ValidFor is how long a provider may go on trying to hand over a message that
+// goes out now: as long as the hours last, and not beyond the deadline. 0 is
+// without limit.
+func (s *Schedule) ValidFor(lane channel.Lane, now time.Time, zone *hours.Zone) time.Duration {
+	left, limited := s.Hours.Left(lane, now, zone)
+	if !s.EndsAt.IsZero() {
+		if until := s.EndsAt.Sub(now); !limited || until < left {
+			left, limited = until, true
+		}
+	}
+	if !limited {
+		return 0
+	}
+	return max(left, time.Second)
+}
+
+// reschedule takes over what a change says about time.
+func (c *Campaign) reschedule(p Patch) {
+	set(&c.StartsLocal, p.StartsLocal)
+	set(&c.EscalateAfterHours, p.EscalateAfterHours)
+	if p.StartsAt != nil {
+		at := *p.StartsAt
+		if c.StartsLocal && !at.IsZero() {
+			_, offset := at.Zone()
+			at = at.Add(time.Duration(offset) * time.Second)
+		}
+		c.StartsAt = moment(at)
+	}
+	if p.EndsAt != nil {
+		c.EndsAt = moment(*p.EndsAt)
+	}
+	switch {
+	case string(p.AllowedHours) == "null":
+		c.AllowedHours = nil
+	case p.AllowedHours != nil:
+		text := string(p.AllowedHours)
+		c.AllowedHours = &text
+	}
+}
+
+// moment is a time as both engines keep it; nil for none.
+func moment(at time.Time) *time.Time {
+	if at.IsZero() {
+		return nil
+	}
+	at = at.UTC().Truncate(time.Microsecond)
+	return &at
+}
+
+// schedule reads when the campaign may write to whom; its mistakes are
+// fault.Invalid.
+func (c Campaign) schedule(lanes []channel.Lane) (Schedule, error) {
+	s := Schedule{StartsLocal: c.StartsLocal, EscalateAfter: time.Duration(c.EscalateAfterHours) * time.Hour}
+	if c.StartsAt != nil {
+		s.StartsAt = c.StartsAt.UTC()
+	}
+	if c.EndsAt != nil {
+		s.EndsAt = c.EndsAt.UTC()
+	}
+	var raw json.RawMessage
+	if c.AllowedHours != nil {
+		raw = json.RawMessage(*c.AllowedHours)
+	}
+	var err error
+	s.Hours, err = hours.Parse(raw)
+	return s, fault.InvalidFields(slices.Concat(fieldsOf(err), s.checkTimes(), c.checkEscalation(lanes))...)
+}
+
+// checkTimes takes a deadline that comes before a local start for a part of the
+// world: the preview tells of those.
+func (s *Schedule) checkTimes() []fault.Field {
+	var out []fault.Field
+	if s.StartsLocal && s.StartsAt.IsZero() {
+		out = append(out, fault.Field{Pointer: "/starts_local", Code: "needs_starts_at", Detail: "There is no time to start at: set starts_at."})
+	}
+	if !s.StartsAt.IsZero() && !s.EndsAt.IsZero() && !s.EndsAt.After(s.Begins()) {
+		out = append(out, fault.Field{Pointer: "/ends_at", Code: "before_start", Detail: "Must be after starts_at."})
+	}
+	return out
+}
+
+func (c Campaign) checkEscalation(lanes []channel.Lane) []fault.Field {
+	const at = "/escalate_after_hours"
+	if c.EscalateAfterHours < 0 || c.EscalateAfterHours > MostEscalateHours {
+		return []fault.Field{{Pointer: at, Code: "out_of_range", Detail: "Must be between 1 and 720 hours, or 0 for never."}}
+	}
+	onMessenger := func(l channel.Lane) bool { return l.Kind() == channel.Messenger }
+	linkBack := func(l channel.Lane) bool { return l.Valid() && !onMessenger(l) }
+	if c.EscalateAfterHours > 0 && (!slices.ContainsFunc(lanes, onMessenger) || !slices.ContainsFunc(lanes, linkBack)) {
+		return []fault.Field{{Pointer: at, Code: "needs_both", Detail: "The route must have a Messenger lane to listen on and a link-back lane to escalate to."}}
+	}
+	return nil
+}
