@@ -27,7 +27,9 @@ func (s *Service) Resume(ctx context.Context, id uuid.UUID) (Campaign, error) {
 
 // Cancel ends a campaign for good. What was not sent yet never will be.
 func (s *Service) Cancel(ctx context.Context, id uuid.UUID) (Campaign, error) {
-	return s.move(ctx, id, "cancelled", Cancelled, []State{Draft, Scheduled, Running, Paused}, nil)
+	return s.move(ctx, id, "cancelled", Cancelled, []State{Draft, Scheduled, Running, Paused}, func(tx *db.Tx) error {
+		return s.queue.Insert(ctx, tx, queue.Order{Args: EndJob{id}})
+	})
 }
 
 // move changes the state if it is one of those given; moving to where a

@@ -30,7 +30,8 @@ type BeginJob struct {
 // Kind names the job.
 func (BeginJob) Kind() string { return "campaign.begin" }
 
-// EndJob gives up what is left of a campaign at its deadline.
+// EndJob gives up what is left of a campaign: at its deadline, or when it was
+// cancelled.
 type EndJob struct {
 	Campaign uuid.UUID `json:"campaign"`
 }

@@ -8,6 +8,7 @@ import (
 
 	"beckon/internal/campaign"
 	"beckon/internal/db"
+	"beckon/internal/delivery"
 	"beckon/internal/queue"
 )
 
@@ -21,8 +22,9 @@ func (e *Engine) handleSchedule() {
 	})
 }
 
-// end gives up, at a campaign's deadline, what still waits. What is in flight
-// settles as ever, and its batches see the deadline themselves.
+// end gives up what still waits of a campaign that was cancelled, or whose
+// deadline has passed. What is in flight settles as ever, and its batches see
+// for themselves that it is over.
 func (e *Engine) end(ctx context.Context, id uuid.UUID) error {
 	if err := e.Campaigns.EndPause(ctx, id); err != nil {
 		return err
@@ -31,20 +33,30 @@ func (e *Engine) end(ctx context.Context, id uuid.UUID) error {
 	if errors.Is(err, campaign.ErrNone) {
 		return nil
 	}
-	if err != nil || c.State != campaign.Running || c.EndsAt == nil || e.Now().Before(*c.EndsAt) {
+	if err != nil {
 		return err
 	}
+	switch {
+	case c.State == campaign.Cancelled:
+		return e.endAs(ctx, id, delivery.Cancelled)
+	case c.State == campaign.Running && c.EndsAt != nil && !e.Now().Before(*c.EndsAt):
+		return e.endAs(ctx, id, delivery.Expired)
+	}
+	return nil
+}
+
+func (e *Engine) endAs(ctx context.Context, id uuid.UUID, as delivery.State) error {
 	for stop, last := e.Now().Add(workFor), uuid.Nil; ; {
 		from := last
 		err := e.db.Transact(ctx, func(tx *db.Tx) (err error) {
-			last, err = e.Ledger.Expire(tx, id, from)
+			last, err = e.Ledger.End(tx, id, from, as)
 			return err
 		})
 		if err != nil {
 			return err
 		}
 		if last == uuid.Nil {
-			e.Log.InfoContext(ctx, "the campaign's deadline has passed", "campaign_id", id)
+			e.Log.InfoContext(ctx, "what was left of a campaign is given up", "campaign_id", id, "as", as)
 			return e.finish(ctx, id)
 		}
 		if e.Now().After(stop) {
