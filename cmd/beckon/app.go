@@ -151,6 +151,9 @@ func (a *app) late(ctx context.Context, kind channel.Kind, failed []channel.Even
 	words := make([]dispatch.Word, len(failed))
 	for i, ev := range failed {
 		words[i] = dispatch.Word{Delivery: ev.Delivery, Result: channel.Result{Outcome: ev.Outcome, Code: ev.Code, Detail: "told by callback"}}
+		if len(ev.ProviderIDs) > 0 {
+			words[i].Result.ProviderID = ev.ProviderIDs[0]
+		}
 	}
 	err := a.engine.Late(ctx, kind, words)
 	if errors.Is(err, dispatch.ErrInFlight) {

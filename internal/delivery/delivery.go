@@ -77,12 +77,13 @@ type Attempt struct {
 
 // Store reads and writes the ledger.
 type Store struct {
-	db  *db.DB
-	now func() time.Time
+	db    *db.DB
+	now   func() time.Time
+	grace time.Duration
 }
 
 // NewStore returns a ledger over an open, migrated database.
-func NewStore(d *db.DB, now func() time.Time) *Store { return &Store{db: d, now: now} }
+func NewStore(d *db.DB, now func() time.Time) *Store { return &Store{d, now, DefaultGrace} }
 
 // ErrNone says that there is no such delivery.
 var ErrNone = fault.New(fault.NotFound, "delivery_not_found", "There is no such delivery.")

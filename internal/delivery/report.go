@@ -37,6 +37,8 @@ type Report struct {
 	Returned      int
 	Replied       int
 	TokensGranted int
+	Settling      int // unknown, and may yet become known by themselves
+	ToResolve     int // unknown for longer than the grace time: for a person to decide
 }
 
 // Report counts the rows of a campaign in one snapshot.
@@ -47,16 +49,21 @@ func (s *Store) Report(ctx context.Context, campaign uuid.UUID) (Report, error) 
 		State                         State
 		Reason                        route.Reason
 		N, Clicked, Returned, Replied int
+		Settling                      int
 	}
 	err := s.db.Read(ctx).Raw(`SELECT lane, state, CASE WHEN state = 'unreachable' THEN reason ELSE '' END AS reason,
-			COUNT(*) AS n, COUNT(clicked_at) AS clicked, COUNT(returned_at) AS returned, COUNT(replied_at) AS replied
-		FROM deliveries WHERE campaign_id = ? GROUP BY 1, 2, 3`, campaign).Scan(&groups).Error
+			COUNT(*) AS n, COUNT(clicked_at) AS clicked, COUNT(returned_at) AS returned, COUNT(replied_at) AS replied,
+			COUNT(CASE WHEN state = 'unknown' AND sent_at > ? THEN 1 END) AS settling
+		FROM deliveries WHERE campaign_id = ? GROUP BY 1, 2, 3`, s.now().Add(-s.grace), campaign).Scan(&groups).Error
 	if err != nil {
 		return r, fmt.Errorf("count deliveries: %w", err)
 	}
 	for _, g := range groups {
 		r.Audience += g.N
 		r.Clicked, r.Returned, r.Replied = r.Clicked+g.Clicked, r.Returned+g.Returned, r.Replied+g.Replied
+		if g.State == Unknown {
+			r.Settling, r.ToResolve = r.Settling+g.Settling, r.ToResolve+g.N-g.Settling
+		}
 		r.count(g.Lane, g.State, g.Reason, g.N)
 	}
 	r.TokensGranted, err = s.tokensGranted(ctx, campaign)

@@ -91,6 +91,7 @@ func New(p Parts, size Sizes) *Engine {
 	queue.Handle(p.Queue, 2, e.plan)
 	queue.Handle(p.Queue, 0, e.send)
 	e.handleSchedule()
+	e.handleReconcile()
 	for _, l := range campaign.Lanes() {
 		p.Queue.Lane(laneQueue(l), size.Parallel)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -17,7 +18,7 @@ import (
 // arrive after all.
 type Word struct {
 	Delivery int64
-	Result   channel.Result // Outcome says what to do next
+	Result   channel.Result // Outcome says what to do next; ProviderID names the message, when the word does
 }
 
 // ErrInFlight says that a word came before the answer of the call it is about;
@@ -25,8 +26,8 @@ type Word struct {
 var ErrInFlight = errors.New("a delivery is still being sent")
 
 // Late acts on late refusals: the delivery goes on to its next lane. Words about
-// deliveries that have moved on since are without effect, so hearing a word
-// twice changes nothing.
+// deliveries that have moved on since, and about another message than the one
+// on record, are without effect, so hearing a word twice changes nothing.
 func (e *Engine) Late(ctx context.Context, kind channel.Kind, words []Word) error {
 	if len(words) == 0 {
 		return nil
@@ -68,17 +69,49 @@ func (e *Engine) late(ctx context.Context, kind channel.Kind, words []Word, defs
 		if err != nil {
 			return err
 		}
+		muddled, err := e.muddled(tx, kind, opens)
+		if err != nil {
+			return err
+		}
 		byCampaign := map[uuid.UUID][]settled{}
 		for _, o := range opens {
 			if o.State == delivery.Sending {
 				return ErrInFlight
 			}
 			result := byID[o.Delivery]
-			result.ProviderID = o.ProviderID
+			if muddled[o.Delivery] || !sameMessage(result.ProviderID, o.ProviderID) {
+				continue
+			}
+			if o.ProviderID != "" {
+				result.ProviderID = o.ProviderID
+			}
 			byCampaign[o.CampaignID] = append(byCampaign[o.CampaignID], settled{Try: o.Try, contact: o.ContactID, result: result})
 		}
 		return e.settleLate(ctx, tx, byCampaign, defs)
 	})
+}
+
+// sameMessage reports whether a word about one message can be about the one on
+// record. SendGrid goes on behind the id that it gave at first; either may be
+// missing.
+func sameMessage(told, known string) bool {
+	return strings.HasPrefix(told, known) || strings.HasPrefix(known, told)
+}
+
+// muddled are the deliveries that a person had sent again and whose second
+// answer was lost like the first: a word of failure may be about either try, so
+// it is about none.
+func (e *Engine) muddled(tx *db.Tx, kind channel.Kind, opens []delivery.Open) (map[int64]bool, error) {
+	var again []int64
+	for _, o := range opens {
+		if o.N > 1 {
+			again = append(again, o.Delivery)
+		}
+	}
+	if len(again) == 0 {
+		return map[int64]bool{}, nil
+	}
+	return e.Ledger.Muddled(tx, kind, again)
 }
 
 func (e *Engine) settleLate(ctx context.Context, tx *db.Tx, byCampaign map[uuid.UUID][]settled, defs map[uuid.UUID]*campaign.Definition) error {

@@ -114,7 +114,7 @@ func (i *Inbox) together(ctx context.Context, kind channel.Kind, events []channe
 	if kind == channel.Messenger {
 		return i.messenger(ctx, events)
 	}
-	err := i.DB.Transact(ctx, func(tx *db.Tx) error { return i.Ledger.Mark(tx, receipts(kind, events)) })
+	err := i.DB.Transact(ctx, func(tx *db.Tx) error { return i.mark(tx, receipts(kind, events)) })
 	if err != nil {
 		return err
 	}
@@ -122,6 +122,15 @@ func (i *Inbox) together(ctx context.Context, kind channel.Kind, events []channe
 		return i.Late(ctx, kind, failed)
 	}
 	return nil
+}
+
+// mark notes receipts. Those of a message that a person had sent again, when
+// nobody knew of them, may yet save it from going out twice.
+func (i *Inbox) mark(tx *db.Tx, receipts []delivery.Receipt) error {
+	if err := i.Ledger.CallOff(tx, receipts); err != nil {
+		return err
+	}
+	return i.Ledger.Mark(tx, receipts)
 }
 
 func (i *Inbox) done(ctx context.Context, id uuid.UUID, events int, problem string) error {

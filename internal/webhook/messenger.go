@@ -76,7 +76,7 @@ func (i *Inbox) page(ctx context.Context, tx *db.Tx, page uuid.UUID, events []ch
 	if err := i.grants(ctx, tx, page, people, events); err != nil {
 		return err
 	}
-	if err := i.Ledger.Mark(tx, receipts(channel.Messenger, events)); err != nil {
+	if err := i.mark(tx, receipts(channel.Messenger, events)); err != nil {
 		return err
 	}
 	if err := i.Ledger.MarkUpTo(tx, page, watermarks(events)); err != nil {

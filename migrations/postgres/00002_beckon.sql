@@ -186,8 +186,12 @@ CREATE TABLE attempts (
     detail      TEXT NOT NULL DEFAULT '',
     started_at  timestamptz NOT NULL,
     finished_at timestamptz NOT NULL,
+    looks       SMALLINT NOT NULL DEFAULT 0, -- how often the provider was asked for an unknown one
+    looked_at   timestamptz, -- when somebody began to ask
+    resent_at   timestamptz, -- when a person had an unknown one sent again
     PRIMARY KEY (delivery_id, n)
 );
+CREATE INDEX attempts_sought ON attempts (lane, started_at) WHERE outcome = 'unknown' AND looks < 3;
 
 -- Work for one job: the deliveries of one lane in a range of ids.
 CREATE TABLE batches (
