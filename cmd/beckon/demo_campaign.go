@@ -28,7 +28,8 @@ func springCourses(page string) map[string]any {
 					"{{ contact.attributes.interest }} and more: {% endif %}<a href=\"{{ link }}\">see the list in our chat</a>.</p>",
 			},
 		},
-		"fall_through": true,
+		"fall_through":  true,
+		"allowed_hours": map[string]any{}, // nobody is woken up here
 	}
 }
 

@@ -20,7 +20,8 @@ func (s *Server) CreateCampaign(ctx context.Context, r gen.CreateCampaignRequest
 		return nil, err
 	}
 	draft := campaign.Patch{Name: &r.Body.Name, PageID: &r.Body.PageID, Topic: &r.Body.Topic, Audience: r.Body.Audience,
-		Content: &src, FallThrough: r.Body.FallThrough}
+		Content: &src, FallThrough: r.Body.FallThrough, StartsAt: r.Body.StartsAt, StartsLocal: r.Body.StartsLocal, EndsAt: r.Body.EndsAt,
+		AllowedHours: r.Body.AllowedHours, EscalateAfterHours: r.Body.EscalateAfterHours}
 	if r.Body.Route != nil {
 		draft.Route = routeOf(r.Body.Route)
 	}
@@ -63,9 +64,14 @@ func (s *Server) GetCampaign(ctx context.Context, r gen.GetCampaignRequestObject
 // UpdateCampaign serves PATCH /v1/campaigns/{id}.
 func (s *Server) UpdateCampaign(ctx context.Context, r gen.UpdateCampaignRequestObject) (gen.UpdateCampaignResponseObject, error) {
 	b := r.Body
-	change := campaign.Patch{Name: b.Name, PageID: b.PageID, Topic: b.Topic, Audience: b.Audience.Value, FallThrough: b.FallThrough}
+	change := campaign.Patch{Name: b.Name, PageID: b.PageID, Topic: b.Topic, Audience: b.Audience.Value, FallThrough: b.FallThrough,
+		StartsAt: b.StartsAt.Pointer(), StartsLocal: b.StartsLocal, EndsAt: b.EndsAt.Pointer(),
+		AllowedHours: b.AllowedHours.Value, EscalateAfterHours: b.EscalateAfterHours.Pointer()}
 	if b.Audience.Null {
 		change.Audience = json.RawMessage("{}")
+	}
+	if b.AllowedHours.Null {
+		change.AllowedHours = json.RawMessage("null")
 	}
 	if b.Route.Set {
 		change.Route = routeOf(b.Route.Value)
@@ -165,7 +171,14 @@ func (s *Server) campaignAnswer(c campaign.Campaign) (gen.Campaign, error) {
 	}
 	out := gen.Campaign{ID: c.ID, State: gen.CampaignState(c.State), Name: c.Name, PageID: c.PageID, Topic: c.Topic, Audience: audienceAnswer(c.Audience),
 		Route: each(lanes, func(l channel.Lane) gen.Lane { return gen.Lane(l) }), FallThrough: c.FallThrough, Warnings: warnings,
+		StartsAt: c.StartsAt, StartsLocal: c.StartsLocal, EndsAt: c.EndsAt,
 		CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, StartedAt: c.StartedAt, FinishedAt: c.FinishedAt}
+	if c.AllowedHours != nil {
+		out.AllowedHours = gen.AllowedHours(*c.AllowedHours)
+	}
+	if c.EscalateAfterHours > 0 {
+		out.EscalateAfterHours = &c.EscalateAfterHours
+	}
 	if err := json.Unmarshal([]byte(c.Content), &out.Content); err != nil {
 		return gen.Campaign{}, fmt.Errorf("read the content of campaign %s: %w", c.ID, err)
 	}

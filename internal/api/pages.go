@@ -12,7 +12,7 @@ import (
 // CreatePage serves POST /v1/pages.
 func (s *Server) CreatePage(ctx context.Context, r gen.CreatePageRequestObject) (gen.CreatePageResponseObject, error) {
 	p, err := s.Pages.Create(ctx, page.Draft{FacebookPageID: r.Body.FacebookPageID, Name: r.Body.Name,
-		Username: orZero(r.Body.Username), AccessToken: orZero(r.Body.AccessToken)})
+		Username: orZero(r.Body.Username), TimeZone: orZero(r.Body.TimeZone), AccessToken: orZero(r.Body.AccessToken)})
 	return gen.CreatePage201JSONResponse(pageAnswer(p)), err
 }
 
@@ -32,7 +32,7 @@ func (s *Server) GetPage(ctx context.Context, r gen.GetPageRequestObject) (gen.G
 
 // UpdatePage serves PATCH /v1/pages/{id}.
 func (s *Server) UpdatePage(ctx context.Context, r gen.UpdatePageRequestObject) (gen.UpdatePageResponseObject, error) {
-	change := page.Patch{Name: r.Body.Name, Username: r.Body.Username.Pointer(), AccessToken: r.Body.AccessToken}
+	change := page.Patch{Name: r.Body.Name, Username: r.Body.Username.Pointer(), TimeZone: r.Body.TimeZone.Pointer(), AccessToken: r.Body.AccessToken}
 	if c := r.Body.Capabilities; c != nil && c.OneTime != nil {
 		oneTime := page.Capability(*c.OneTime)
 		change.OneTime = &oneTime
@@ -47,7 +47,7 @@ func (s *Server) DeletePage(ctx context.Context, r gen.DeletePageRequestObject) 
 }
 
 func pageAnswer(p page.Page) gen.Page {
-	return gen.Page{ID: p.ID, FacebookPageID: p.FacebookPageID, Name: p.Name, Username: orNull(p.Username),
+	return gen.Page{ID: p.ID, FacebookPageID: p.FacebookPageID, Name: p.Name, Username: orNull(p.Username), TimeZone: orNull(p.TimeZone),
 		Capabilities: gen.PageCapabilities{OneTime: gen.Capability(p.OneTime)},
 		Health:       gen.PageHealth{Token: gen.PageHealthToken(p.TokenHealth)},
 		CreatedAt:    p.CreatedAt, UpdatedAt: p.UpdatedAt}

@@ -33,8 +33,25 @@ func (s *Server) PreviewCampaign(ctx context.Context, r gen.PreviewCampaignReque
 		return nil, err
 	}
 	return gen.PreviewCampaign200JSONResponse{Audience: int64(p.Audience), Messenger: int64(p.Messenger), LinkBack: int64(p.LinkBack),
-		Unreachable: unreachable(p.Unreachable, p.Reasons), Lanes: counts(p.Lanes), SMSSegments: int64(p.SMSSegments),
-		Warnings: append(warnings, rendering(p)...), Samples: samples}, nil
+		Unreachable: unreachable(p.Unreachable, p.Reasons), Lanes: counts(p.Lanes), Held: heldPeople(p.Held), SMSSegments: int64(p.SMSSegments),
+		Warnings: append(append(warnings, rendering(p)...), tooLate(p.Held)...), Samples: samples}, nil
+}
+
+func heldPeople(h dispatch.Held) gen.HeldPeople {
+	out := gen.HeldPeople{Total: int64(h.Total)}
+	if h.Total > 0 {
+		out.First, out.Last = &h.First, &h.Last
+	}
+	return out
+}
+
+// tooLate warns of people who cannot be written to before the deadline.
+func tooLate(h dispatch.Held) []gen.Warning {
+	if h.Late == 0 {
+		return nil
+	}
+	return []gen.Warning{warning("/ends_at", "deadline_before_release",
+		fmt.Sprintf("For %d people the deadline comes before the time at which they may be written to: they are given up as expired.", h.Late))}
 }
 
 // rendering warns of people for whom the content cannot be rendered.

@@ -68,6 +68,13 @@ func refusals(t town) []refusal {
 		{"a campaign that says nothing", campaign(`"content":{}`), 422, "invalid_fields", map[string]string{"/content": "required"}},
 		{"a lane without content", campaign(`"content":{"sms":{"text":"x"}},"route":["email","sms"]`), 422, "invalid_fields", map[string]string{"/content/email": "required"}},
 		{"a rule that means nothing", campaign(`"content":{"sms":{"text":"x"}},"audience":{"field":"shoe_size","op":"eq","value":7}`), 422, "invalid_fields", map[string]string{"/audience/field": "unknown_field"}},
+		{"hours that mean nothing", campaign(`"content":{"sms":{"text":"x"}},"allowed_hours":{"sms":{"from":"09:00","to":"09:00"}}`), 422, "invalid_fields", map[string]string{"/allowed_hours/sms/to": "empty_span"}},
+		{"hours that cannot be read", campaign(`"content":{"sms":{"text":"x"}},"allowed_hours":{"sms":{"from":"9am","to":"10:00"},"fax":{}}`), 422, "invalid_fields",
+			map[string]string{"/allowed_hours/sms/from": "bad_format", "/allowed_hours/fax": "unknown_field"}},
+		{"a campaign that ends before it starts", campaign(`"content":{"sms":{"text":"x"}},"starts_at":"2026-03-04T00:00:00Z","ends_at":"2026-03-03T00:00:00Z"`), 422, "invalid_fields", map[string]string{"/ends_at": "before_start"}},
+		{"a campaign of the year 9999", campaign(`"content":{"sms":{"text":"x"}},"ends_at":"9999-12-31T23:59:59-12:00"`), 422, "invalid_fields", map[string]string{"/ends_at": "out_of_range"}},
+		{"nobody to escalate to", campaign(`"content":{"messenger":{"text":"x"}},"escalate_after_hours":1`), 422, "invalid_fields", map[string]string{"/escalate_after_hours": "needs_both"}},
+		{"a page on Mars", post("/v1/pages", `{"facebook_page_id":"7","name":"x","access_token":"x","time_zone":"Mars/Base"}`), 422, "invalid_fields", map[string]string{"/time_zone": "bad_time_zone"}},
 		{"reach without a page", call{Method: "GET", Path: amy + "/reach?page_id=" + pageID}, 422, "invalid_fields", map[string]string{"/query/page_id": "page_not_found"}},
 	}
 }

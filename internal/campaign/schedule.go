@@ -19,6 +19,13 @@ type Schedule struct {
 	EscalateAfter time.Duration // 0 is never
 }
 
+// Zone is where on the clock a contact is; nil is UTC.
+type Zone = hours.Zone
+
+// Zone returns a contact's time zone: their own, else by their phone number,
+// else the page's, else UTC.
+func (s *Service) Zone(contact, phone, page string) *Zone { return s.atlas.Zone(contact, phone, page) }
+
 // MostEscalateHours is the longest silence that a campaign may wait for.
 const MostEscalateHours = 30 * 24
 
@@ -38,7 +45,7 @@ func (s *Schedule) Over(now time.Time) bool { return !s.EndsAt.IsZero() && !now.
 // NotBefore returns when a contact may be written to on a lane, in their time
 // zone: the zero time when that is now, else the later of their start and the
 // next opening of their hours.
-func (s *Schedule) NotBefore(lane channel.Lane, now time.Time, zone *hours.Zone) time.Time {
+func (s *Schedule) NotBefore(lane channel.Lane, now time.Time, zone *Zone) time.Time {
 	at := now
 	if s.StartsLocal && !s.StartsAt.IsZero() {
 		if start := zone.Reach(s.StartsAt); start.After(at) {
@@ -54,7 +61,7 @@ func (s *Schedule) NotBefore(lane channel.Lane, now time.Time, zone *hours.Zone)
 // ValidFor is how long a provider may go on trying to hand over a message that
 // goes out now: as long as the hours last, and not beyond the deadline. 0 is
 // without limit.
-func (s *Schedule) ValidFor(lane channel.Lane, now time.Time, zone *hours.Zone) time.Duration {
+func (s *Schedule) ValidFor(lane channel.Lane, now time.Time, zone *Zone) time.Duration {
 	left, limited := s.Hours.Left(lane, now, zone)
 	if !s.EndsAt.IsZero() {
 		if until := s.EndsAt.Sub(now); !limited || until < left {
@@ -123,6 +130,11 @@ func (c Campaign) schedule(lanes []channel.Lane) (Schedule, error) {
 // world: the preview tells of those.
 func (s *Schedule) checkTimes() []fault.Field {
 	var out []fault.Field
+	for i, at := range []time.Time{s.StartsAt, s.EndsAt} {
+		if !at.IsZero() && (at.Year() < 2000 || at.Year() > 2999) {
+			out = append(out, fault.Field{Pointer: []string{"/starts_at", "/ends_at"}[i], Code: "out_of_range", Detail: "Must be in this millennium."})
+		}
+	}
 	if s.StartsLocal && s.StartsAt.IsZero() {
 		out = append(out, fault.Field{Pointer: "/starts_local", Code: "needs_starts_at", Detail: "There is no time to start at: set starts_at."})
 	}

@@ -16,6 +16,7 @@ import (
 	"beckon/internal/content"
 	"beckon/internal/db"
 	"beckon/internal/fault"
+	"beckon/internal/hours"
 	"beckon/internal/queue"
 )
 
@@ -31,11 +32,12 @@ type Service struct {
 	queue *queue.Queue
 	set   Settings
 	cache *definitions
+	atlas *hours.Atlas
 }
 
 // NewService returns a service over an open, migrated database.
 func NewService(d *db.DB, q *queue.Queue, set Settings) *Service {
-	return &Service{db: d, queue: q, set: set, cache: newDefinitions()}
+	return &Service{db: d, queue: q, set: set, cache: newDefinitions(), atlas: hours.NewAtlas()}
 }
 
 // ErrNone says that there is no such campaign.

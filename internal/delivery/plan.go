@@ -13,9 +13,23 @@ import (
 
 // Place is a new delivery: what planning decided for one contact.
 type Place struct {
-	Contact uuid.UUID
-	Lane    channel.Lane // "" is unreachable
-	Reason  string       // why unreachable
+	Contact   uuid.UUID
+	Lane      channel.Lane // "" is unreachable
+	Reason    string       // why unreachable
+	NotBefore time.Time    // held until then; zero is at once
+	Expired   bool         // the deadline has passed
+}
+
+func (p *Place) state() State {
+	switch {
+	case p.Lane == "":
+		return Unreachable
+	case p.Expired:
+		return Expired
+	case !p.NotBefore.IsZero():
+		return Held
+	}
+	return Pending
 }
 
 // Write enters places into the ledger under consecutive numbers, in the order
@@ -26,19 +40,18 @@ func (s *Store) Write(tx *db.Tx, campaign uuid.UUID, places []Place) (first int6
 		return 0, fmt.Errorf("number deliveries: %w", err)
 	}
 	first -= int64(len(places))
-	now, rows := s.now(), make([][]any, len(places))
-	cells := make([]any, 7*len(places))
-	for i, p := range places {
-		state := Pending
-		if p.Lane == "" {
-			state = Unreachable
-		}
-		row := cells[7*i : 7*i+7]
+	columns := []string{"id", "campaign_id", "contact_id", "lane", "state", "reason", "not_before", "created_at"}
+	now, rows, width := s.now(), make([][]any, len(places)), len(columns)
+	cells := make([]any, width*len(places))
+	for i := range places {
+		p, row := &places[i], cells[width*i:width*(i+1)]
 		row[0], row[1], row[2], row[3] = first+int64(i), campaign.String(), p.Contact.String(), string(p.Lane)
-		row[4], row[5], row[6] = string(state), p.Reason, now
+		row[4], row[5], row[7] = string(p.state()), p.Reason, now
+		if !p.NotBefore.IsZero() {
+			row[6] = p.NotBefore
+		}
 		rows[i] = row
 	}
-	columns := []string{"id", "campaign_id", "contact_id", "lane", "state", "reason", "created_at"}
 	if err := tx.Copy("deliveries", columns, rows); err != nil {
 		return 0, fmt.Errorf("write deliveries: %w", err)
 	}

@@ -108,15 +108,15 @@ func (e *Engine) scopeOf(q *gorm.DB, def *campaign.Definition) (scope, error) {
 
 // scope reads what of a Page matters to the decision.
 func (e *Engine) scope(q *gorm.DB, page uuid.UUID, topic string) (scope, error) {
-	s := scope{page: page, topic: topic, now: e.Now(), channels: e.channels}
-	var oneTime []string
-	if err := q.Raw("SELECT one_time FROM pages WHERE id = ?", page).Scan(&oneTime).Error; err != nil {
+	s := scope{page: page, topic: topic, now: e.Now(), channels: e.channels, zoneOf: e.Campaigns.Zone}
+	var found []struct{ OneTime, TimeZone string }
+	if err := q.Raw("SELECT one_time, time_zone FROM pages WHERE id = ?", page).Scan(&found).Error; err != nil {
 		return s, fmt.Errorf("read page: %w", err)
 	}
-	if len(oneTime) == 0 {
+	if len(found) == 0 {
 		return s, errNoPage
 	}
-	s.oneTimeOff = oneTime[0] == "off"
+	s.oneTimeOff, s.pageZone = found[0].OneTime == "off", found[0].TimeZone
 	return s, nil
 }
 

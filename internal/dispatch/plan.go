@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -51,6 +52,9 @@ func (e *Engine) PlanNow(ctx context.Context, id uuid.UUID) error {
 		if err != nil {
 			return err
 		}
+		if done && def.Over(e.Now()) { // it may have passed after the page was read
+			return e.end(ctx, c.ID)
+		}
 		if done {
 			e.Log.InfoContext(ctx, "campaign planned", "campaign_id", c.ID)
 			return errors.Join(e.db.Analyze(ctx, "deliveries"), e.finish(ctx, c.ID))
@@ -81,7 +85,7 @@ func (e *Engine) planPage(ctx context.Context, c *campaign.Campaign, def *campai
 	if !done {
 		to = crowd[len(crowd)-1].id
 	}
-	places, count := decideAll(crowd, def.Route, s.now)
+	places := decideAll(crowd, def, s.now)
 	err = e.db.Transact(ctx, func(tx *db.Tx) error {
 		ok, err := e.Campaigns.Planned(tx, c.ID, c.PlannedTo, to, done)
 		if err != nil {
@@ -90,13 +94,13 @@ func (e *Engine) planPage(ctx context.Context, c *campaign.Campaign, def *campai
 		if !ok {
 			return errOvertaken
 		}
-		return e.writePage(ctx, tx, c.ID, places, count)
+		return e.writePage(ctx, tx, c.ID, places)
 	})
 	c.PlannedTo = &to
 	return done, err
 }
 
-func (e *Engine) writePage(ctx context.Context, tx *db.Tx, id uuid.UUID, places []delivery.Place, count map[channel.Lane]int) error {
+func (e *Engine) writePage(ctx context.Context, tx *db.Tx, id uuid.UUID, places []delivery.Place) error {
 	if len(places) == 0 {
 		return nil
 	}
@@ -105,26 +109,51 @@ func (e *Engine) writePage(ctx context.Context, tx *db.Tx, id uuid.UUID, places 
 		return err
 	}
 	w := waiting{}
-	for _, lane := range channel.Lanes() {
-		for range count[lane] {
-			w.add(lane, time.Time{}, first)
-			first++
+	for i, p := range places {
+		if p.Lane != "" && !p.Expired {
+			w.add(p.Lane, p.NotBefore, first+int64(i))
 		}
 	}
 	return e.addBatches(ctx, tx, id, w)
 }
 
-// decideAll places everybody, sorted by lane so that a lane's numbers follow
-// each other; those without a lane come last.
-func decideAll(crowd []person, lanes []channel.Lane, now time.Time) ([]delivery.Place, map[channel.Lane]int) {
-	places, count := make([]delivery.Place, len(crowd)), map[channel.Lane]int{}
+// decideAll places everybody, sorted by lane and by the moment from which they
+// may be written to, so that the numbers of those who can be sent together
+// follow each other; those without a lane come last. Past the deadline nobody is
+// written to any more.
+func decideAll(crowd []person, def *campaign.Definition, now time.Time) []delivery.Place {
+	places, opens, over := make([]delivery.Place, len(crowd)), openings{}, def.Over(now)
 	for i := range crowd {
-		d := route.Decide(crowd[i].reach, lanes, now)
-		places[i] = delivery.Place{Contact: crowd[i].id, Lane: d.Lane, Reason: string(d.Why())}
-		count[d.Lane]++
+		p := &crowd[i]
+		d := route.Decide(p.reach, def.Route, now)
+		places[i] = delivery.Place{Contact: p.id, Lane: d.Lane, Reason: string(d.Why()), Expired: over && d.Reachable()}
+		if d.Reachable() && !over {
+			places[i].NotBefore = opens.of(def, d.Lane, now, p.zone)
+		}
 	}
-	slices.SortStableFunc(places, func(a, b delivery.Place) int { return laneOrder(a.Lane) - laneOrder(b.Lane) })
-	return places, count
+	slices.SortStableFunc(places, func(a, b delivery.Place) int {
+		return cmp.Or(laneOrder(a.Lane)-laneOrder(b.Lane), a.NotBefore.Compare(b.NotBefore))
+	})
+	return places
+}
+
+// openings remembers, for one moment, from when on people of a zone may be
+// written to on a lane.
+type openings map[opening]time.Time
+
+type opening struct {
+	lane channel.Lane
+	zone *campaign.Zone
+}
+
+func (o openings) of(def *campaign.Definition, lane channel.Lane, now time.Time, zone *campaign.Zone) time.Time {
+	k := opening{lane, zone}
+	at, known := o[k]
+	if !known {
+		at = def.NotBefore(lane, now, zone)
+		o[k] = at
+	}
+	return at
 }
 
 func laneOrder(l channel.Lane) int {

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -21,7 +22,32 @@ type Preview struct {
 	Reasons     map[route.Reason]int // of the unreachable
 	SMSSegments int                  // parts that the SMS lane would be billed for
 	Unsayable   map[channel.Lane]int // people on a lane for whom its content cannot be rendered
+	Held        Held
 	Sample      campaign.Sample
+}
+
+// Held counts those who are not written to as soon as the campaign starts, for
+// it is not the time where they are.
+type Held struct {
+	Total       int
+	First, Last time.Time // when the first and the last of them are
+	Late        int       // those for whom the deadline comes before that
+}
+
+func (h *Held) add(at, deadline time.Time) {
+	if at.IsZero() {
+		return
+	}
+	h.Total++
+	if h.First.IsZero() || at.Before(h.First) {
+		h.First = at
+	}
+	if at.After(h.Last) {
+		h.Last = at
+	}
+	if !deadline.IsZero() && !at.Before(deadline) {
+		h.Late++
+	}
 }
 
 // exampleCode stands where a personal code will: as long as a real one.
@@ -56,6 +82,10 @@ func (e *Engine) Preview(ctx context.Context, c campaign.Campaign) (Preview, err
 }
 
 func (e *Engine) previewPage(ctx context.Context, out *Preview, def *campaign.Definition, s scope, page string, crowd []person) error {
+	start, opens := s.now, openings{}
+	if begins := def.Begins(); begins.After(start) {
+		start = begins
+	}
 	for i := range crowd {
 		p := &crowd[i]
 		d := route.Decide(p.reach, def.Route, s.now)
@@ -76,6 +106,7 @@ func (e *Engine) previewPage(ctx context.Context, out *Preview, def *campaign.De
 			out.LinkBack++
 		}
 		out.Lanes[d.Lane]++
+		out.Held.add(opens.of(def, d.Lane, start, p.zone), def.EndsAt)
 		e.cost(out, def, page, d.Lane, r)
 	}
 	return ctx.Err()

@@ -21,6 +21,8 @@ type scope struct {
 	topic      string
 	now        time.Time
 	oneTimeOff bool
+	pageZone   string
+	zoneOf     func(contact, phone, page string) *campaign.Zone
 	channels   map[channel.Kind]bool
 	noTokens   bool // the route has no lane for tokens: none is looked for
 	noPSIDs    bool // nor for anything in Messenger
@@ -31,6 +33,7 @@ type person struct {
 	id      uuid.UUID
 	reach   route.Reach
 	tokenID uuid.NullUUID
+	zone    *campaign.Zone // where on the clock they are
 	psid    string
 	phone   string
 	email   string
@@ -40,7 +43,7 @@ type person struct {
 // One query brings all that the decision needs, the oldest token first. The CASE
 // keeps planners to the contact's own tokens: the index by expiry holds everybody's.
 const (
-	reachColumns = `c.id, m.psid, m.last_action_at, m.blocked_at, c.phone, c.sms_consent_status, sp.reason, c.email, c.email_consent_status, se.reason,
+	reachColumns = `c.id, c.time_zone, m.psid, m.last_action_at, m.blocked_at, c.phone, c.sms_consent_status, sp.reason, c.email, c.email_consent_status, se.reason,
 	(SELECT t.id FROM tokens t WHERE ? AND t.contact_id = c.id AND t.page_id = ? AND t.topic = ? AND t.status = 'available'
 		AND CASE WHEN t.expires_at > ? THEN TRUE ELSE FALSE END ORDER BY t.granted_at, t.id LIMIT 1)`
 	personColumns = `, c.external_id, c.first_name, c.last_name, c.locale, c.attributes`
@@ -122,17 +125,19 @@ func (s scope) scan(rows *sql.Rows, full bool, size int) ([]person, error) {
 
 // row holds the columns that may be NULL.
 type row struct {
+	timeZone                                             string
 	psid, phone, phoneStop, email, emailStop, externalID sql.NullString
 	lastAction, blocked                                  sql.NullTime
 }
 
 func (r *row) cells(p *person) []any {
-	return []any{&p.id, &r.psid, &r.lastAction, &r.blocked, &r.phone, &p.reach.SMSConsent, &r.phoneStop, &r.email, &p.reach.EmailConsent, &r.emailStop, &p.tokenID}
+	return []any{&p.id, &r.timeZone, &r.psid, &r.lastAction, &r.blocked, &r.phone, &p.reach.SMSConsent, &r.phoneStop, &r.email, &p.reach.EmailConsent, &r.emailStop, &p.tokenID}
 }
 
 func (r *row) fill(p *person, s scope) {
 	p.psid, p.phone, p.email = r.psid.String, r.phone.String, r.email.String
 	p.who.ExternalID, p.who.Phone, p.who.Email = r.externalID.String, p.phone, p.email
+	p.zone = s.zoneOf(r.timeZone, p.phone, s.pageZone)
 	x := &p.reach
 	x.HasMessenger, x.Blocked, x.LastAction = r.psid.Valid, r.blocked.Valid, r.lastAction.Time
 	x.Token, x.OneTimeOff = p.tokenID.Valid, s.oneTimeOff

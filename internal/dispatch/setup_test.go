@@ -154,6 +154,7 @@ type human struct {
 	noSMS    bool   // no consent
 	noEmail  bool
 	silenced bool // phone suppressed
+	zone     string
 }
 
 type made struct {
@@ -174,6 +175,9 @@ func (b *bundle) make(h human) made {
 		m.email = fmt.Sprintf("p%d@example.com", b.count)
 	}
 	dr := contact.Draft{ExternalID: contact.Of(fmt.Sprintf("x%d", b.count)), FirstName: contact.Of("Amy")}
+	if h.zone != "" {
+		dr.TimeZone = contact.Of(h.zone)
+	}
 	if m.phone != "" {
 		dr.Phone = contact.Of(m.phone)
 	}
@@ -222,10 +226,11 @@ var saying = content.Source{
 	Email:     &content.Email{Subject: "Courses", Text: "Hi {{ contact.first_name }}: {{ link }} {{ unsubscribe_url }}"},
 }
 
+// draft is a campaign over everybody, at any hour of the day.
 func (b *bundle) draft(change func(*campaign.Patch)) campaign.Campaign {
 	b.t.Helper()
 	name, topic, src := "Spring", "courses", saying
-	p := campaign.Patch{Name: &name, PageID: &b.page.ID, Topic: &topic, Content: &src, Audience: json.RawMessage(`{}`)}
+	p := campaign.Patch{Name: &name, PageID: &b.page.ID, Topic: &topic, Content: &src, Audience: json.RawMessage(`{}`), AllowedHours: json.RawMessage(`{}`)}
 	if change != nil {
 		change(&p)
 	}

@@ -61,7 +61,18 @@ type key struct{ names, page string }
 func NewAtlas() *Atlas { return &Atlas{} }
 
 // Known reports whether name is an IANA time zone.
-func (a *Atlas) Known(name string) bool { return a.place(name) != nil }
+func Known(name string) bool { return load(name) != nil }
+
+func load(name string) *time.Location {
+	if name == "" || name == "Local" || len(name) > 64 {
+		return nil
+	}
+	l, err := time.LoadLocation(name)
+	if err != nil {
+		return nil
+	}
+	return l
+}
 
 // Zone returns where a contact is: their own time zone, else all that their
 // phone number may stand for, else the page's, else UTC.
@@ -105,8 +116,8 @@ func (a *Atlas) of(names []string, page string) *Zone {
 	if len(all) > 0 {
 		z = &Zone{all: all, one: middle(all, a.place(page))}
 	}
-	a.zones.Store(k, z)
-	return z
+	kept, _ := a.zones.LoadOrStore(k, z)
+	return kept.(*Zone)
 }
 
 // middle is the page's zone when it is one of them, else the one half-way from
@@ -132,13 +143,9 @@ func (a *Atlas) place(name string) *time.Location {
 	if l, ok := a.places.Load(name); ok {
 		return l.(*time.Location)
 	}
-	if name == "" || name == "Local" || len(name) > 64 {
-		return nil
+	l := load(name)
+	if l != nil {
+		a.places.Store(name, l)
 	}
-	l, err := time.LoadLocation(name)
-	if err != nil {
-		return nil
-	}
-	a.places.Store(name, l)
 	return l
 }

@@ -33,9 +33,9 @@ func TestAContactsZoneIsTheirOwnThenTheirPhonesThenThePages(t *testing.T) {
 			require.Equal(t, c.want, atlas.Zone(c.contact, c.phone, c.page).Names(), "%+v", c)
 		}
 	}
-	require.True(t, atlas.Known("America/Argentina/Ushuaia"))
+	require.True(t, hours.Known("America/Argentina/Ushuaia"))
 	for _, name := range []string{"", "Local", "../etc/passwd", "Mars/Olympus"} {
-		require.False(t, atlas.Known(name), name)
+		require.False(t, hours.Known(name), name)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"beckon/internal/fault"
+	"beckon/internal/hours"
 )
 
 // Capability says whether Meta lets a Page do something.
@@ -40,6 +41,7 @@ type Page struct {
 	FacebookPageID string    // the Graph id
 	Name           string
 	Username       string // the m.me name; may be empty
+	TimeZone       string // IANA name; may be empty
 	OneTime        Capability
 	TokenHealth    Health
 	CreatedAt      time.Time
@@ -59,6 +61,7 @@ type Draft struct {
 	FacebookPageID string // digits
 	Name           string
 	Username       string // may be empty
+	TimeZone       string // may be empty
 	AccessToken    string
 }
 
@@ -66,6 +69,7 @@ type Draft struct {
 type Patch struct {
 	Name        *string
 	Username    *string // "" removes it
+	TimeZone    *string // "" removes it
 	AccessToken *string
 	OneTime     *Capability
 }
@@ -85,12 +89,14 @@ func (d Draft) check() error {
 	}
 	bad = append(bad, checkName(&d.Name)...)
 	bad = append(bad, checkUsername(&d.Username)...)
+	bad = append(bad, checkTimeZone(&d.TimeZone)...)
 	bad = append(bad, checkAccessToken(&d.AccessToken)...)
 	return fault.InvalidFields(bad...)
 }
 
 func (p Patch) check() error {
 	bad := append(checkName(p.Name), checkUsername(p.Username)...)
+	bad = append(bad, checkTimeZone(p.TimeZone)...)
 	bad = append(bad, checkAccessToken(p.AccessToken)...)
 	if p.OneTime != nil && *p.OneTime != CapabilityUnknown && *p.OneTime != CapabilityWorks && *p.OneTime != CapabilityOff {
 		bad = append(bad, fault.Field{Pointer: "/capabilities/one_time", Code: "enum", Detail: "Must be unknown, works or off."})
@@ -110,6 +116,13 @@ func checkUsername(s *string) []fault.Field {
 		return nil
 	}
 	return []fault.Field{{Pointer: "/username", Code: "pattern", Detail: "Must be at most 50 letters, digits and dots."}}
+}
+
+func checkTimeZone(s *string) []fault.Field {
+	if s == nil || *s == "" || hours.Known(*s) {
+		return nil
+	}
+	return []fault.Field{{Pointer: "/time_zone", Code: "bad_time_zone", Detail: "Must be an IANA time zone, such as Europe/London."}}
 }
 
 func checkAccessToken(s *string) []fault.Field {

@@ -17,7 +17,7 @@ import (
 const sealedAs = "page"
 
 // columns are all but the access token, which only Sender reads.
-const columns = "id, facebook_page_id, name, username, one_time, token_health, created_at, updated_at"
+const columns = "id, facebook_page_id, name, username, time_zone, one_time, token_health, created_at, updated_at"
 
 var (
 	errNone  = fault.New(fault.NotFound, "page_not_found", "There is no such page.")
@@ -59,7 +59,7 @@ func (s *Store) Create(ctx context.Context, d Draft) (Page, error) {
 		return Page{}, fmt.Errorf("create page: %w", err)
 	}
 	now := s.moment()
-	p := Page{ID: uuid.Must(uuid.NewV7()), FacebookPageID: d.FacebookPageID, Name: d.Name, Username: d.Username,
+	p := Page{ID: uuid.Must(uuid.NewV7()), FacebookPageID: d.FacebookPageID, Name: d.Name, Username: d.Username, TimeZone: d.TimeZone,
 		OneTime: CapabilityUnknown, TokenHealth: HealthUnknown, CreatedAt: now, UpdatedAt: now}
 	err = s.db.Transact(ctx, func(tx *db.Tx) error { return tx.Create(&row{Page: p, AccessToken: sealed}).Error })
 	switch {
@@ -143,6 +143,9 @@ func (s *Store) columnsOf(change Patch) (map[string]any, error) {
 	}
 	if change.Username != nil {
 		set["username"] = *change.Username
+	}
+	if change.TimeZone != nil {
+		set["time_zone"] = *change.TimeZone
 	}
 	if change.OneTime != nil {
 		set["one_time"] = string(*change.OneTime)

@@ -48,7 +48,7 @@ func Import(ctx context.Context, c *Client, body []byte, n int) error {
 
 // Draft is a campaign with something to say on every lane.
 func Draft(page, topic string, lanes ...string) map[string]any {
-	return map[string]any{"name": "rig", "page_id": page, "topic": topic, "route": lanes,
+	return map[string]any{"name": "rig", "page_id": page, "topic": topic, "route": lanes, "allowed_hours": map[string]any{},
 		"content": map[string]any{
 			"messenger": map[string]any{"text": "Hi {{ contact.first_name | default: 'there' }}, spring courses are open. Want the list?",
 				"quick_replies": []any{map[string]string{"title": "Yes please", "payload": "COURSES_YES"}}},

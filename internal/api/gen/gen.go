@@ -43,6 +43,7 @@ const (
 	CampaignStateFinished  CampaignState = "finished"
 	CampaignStatePaused    CampaignState = "paused"
 	CampaignStateRunning   CampaignState = "running"
+	CampaignStateScheduled CampaignState = "scheduled"
 )
 
 // Defines values for Capability.
@@ -63,7 +64,9 @@ const (
 	DeliveryStateAccepted    DeliveryState = "accepted"
 	DeliveryStateCancelled   DeliveryState = "cancelled"
 	DeliveryStateDelivered   DeliveryState = "delivered"
+	DeliveryStateExpired     DeliveryState = "expired"
 	DeliveryStateFailed      DeliveryState = "failed"
+	DeliveryStateHeld        DeliveryState = "held"
 	DeliveryStatePending     DeliveryState = "pending"
 	DeliveryStateSending     DeliveryState = "sending"
 	DeliveryStateUnknown     DeliveryState = "unknown"
@@ -85,6 +88,17 @@ const (
 	LaneOneTime Lane = "one_time"
 	LaneSMS     Lane = "sms"
 	LaneWindow  Lane = "window"
+)
+
+// Defines values for LaneHoursDays.
+const (
+	LaneHoursDaysFri LaneHoursDays = "fri"
+	LaneHoursDaysMon LaneHoursDays = "mon"
+	LaneHoursDaysSat LaneHoursDays = "sat"
+	LaneHoursDaysSun LaneHoursDays = "sun"
+	LaneHoursDaysThu LaneHoursDays = "thu"
+	LaneHoursDaysTue LaneHoursDays = "tue"
+	LaneHoursDaysWed LaneHoursDays = "wed"
 )
 
 // Defines values for OptInRequestState.
@@ -138,6 +152,12 @@ const (
 	TokenStatusSpent     TokenStatus = "spent"
 	TokenStatusVoid      TokenStatus = "void"
 )
+
+// AllowedHours Per lane, when people may be written to by the clock on their own wall. A lane left out is open at any time, `{}` therefore
+// means any time for all. A contact's time zone is their own `time_zone`, else that of their phone number, else the
+// page's `time_zone`, else UTC. Where a number may be in several time zones, it must be allowed in all of them; if it never is, the
+// page's counts, else the middle one.
+type AllowedHours = json.RawMessage
 
 // APIKey defines model for ApiKey.
 type APIKey struct {
@@ -218,22 +238,31 @@ type ButtonType string
 
 // Campaign defines model for Campaign.
 type Campaign struct {
+	// AllowedHours `null` means SMS from 09:00 to 20:00 and the other lanes at any time.
+	AllowedHours AllowedHours `json:"allowed_hours"`
+
 	// Audience `null` means everyone.
 	Audience Audience `json:"audience"`
 
 	// Content What is said, per channel. Every channel on the route needs its part before the start.
-	Content     Content            `json:"content"`
-	CreatedAt   time.Time          `json:"created_at"`
-	FallThrough bool               `json:"fall_through"`
-	FinishedAt  *time.Time         `json:"finished_at"`
-	ID          openapi_types.UUID `json:"id"`
-	Name        string             `json:"name"`
-	PageID      openapi_types.UUID `json:"page_id"`
+	Content            Content            `json:"content"`
+	CreatedAt          time.Time          `json:"created_at"`
+	EndsAt             *time.Time         `json:"ends_at"`
+	EscalateAfterHours *int               `json:"escalate_after_hours"`
+	FallThrough        bool               `json:"fall_through"`
+	FinishedAt         *time.Time         `json:"finished_at"`
+	ID                 openapi_types.UUID `json:"id"`
+	Name               string             `json:"name"`
+	PageID             openapi_types.UUID `json:"page_id"`
 
 	// Route The lanes to try, in order of preference.
-	Route     Route         `json:"route"`
-	StartedAt *time.Time    `json:"started_at"`
-	State     CampaignState `json:"state"`
+	Route     Route      `json:"route"`
+	StartedAt *time.Time `json:"started_at"`
+
+	// StartsAt With `starts_local`, what it reads in UTC is the clock on each contact's wall.
+	StartsAt    *time.Time    `json:"starts_at"`
+	StartsLocal bool          `json:"starts_local"`
+	State       CampaignState `json:"state"`
 
 	// Topic Short name of a topic.
 	Topic     Slug      `json:"topic"`
@@ -243,6 +272,9 @@ type Campaign struct {
 
 // CampaignCreate defines model for CampaignCreate.
 type CampaignCreate struct {
+	// AllowedHours `null` means SMS from 09:00 to 20:00 and the other lanes at any time.
+	AllowedHours AllowedHours `json:"allowed_hours,omitempty"`
+
 	// Audience Rules over contacts. Either a group or a rule: `{"all": […]}`, `{"any": […]}`, `{"not": …}`, or `{"field", "op", "value"}`.
 	//
 	// Fields: `external_id`, `first_name`, `last_name`, `email`, `phone`, `locale`, `time_zone`, `created_at`,
@@ -252,6 +284,12 @@ type CampaignCreate struct {
 	// Content What is said, per channel. Every channel on the route needs its part before the start.
 	Content Content `json:"content"`
 
+	// EndsAt The deadline: what was not sent by then is given up as `expired`.
+	EndsAt *time.Time `json:"ends_at,omitempty"`
+
+	// EscalateAfterHours One more message, on the next open link-back lane, to everybody who neither came back nor replied this long after a Messenger delivery; `null` or 0 is never.
+	EscalateAfterHours *int `json:"escalate_after_hours,omitempty"`
+
 	// FallThrough Go on to the next open lane after a definite refusal.
 	FallThrough *bool              `json:"fall_through,omitempty"`
 	Name        string             `json:"name"`
@@ -259,6 +297,12 @@ type CampaignCreate struct {
 
 	// Route The lanes to try, in order of preference.
 	Route Route `json:"route,omitempty"`
+
+	// StartsAt When the campaign begins; `null` is as soon as it is started.
+	StartsAt *time.Time `json:"starts_at,omitempty"`
+
+	// StartsLocal Begin in each contact's own time zone: the date and time of `starts_at` as they are written, whatever its offset, are those on the contact's wall.
+	StartsLocal *bool `json:"starts_local,omitempty"`
 
 	// Topic Short name of a topic.
 	Topic Slug `json:"topic"`
@@ -274,13 +318,28 @@ type CampaignList struct {
 
 // CampaignPatch defines model for CampaignPatch.
 type CampaignPatch struct {
+	// AllowedHours `null` means SMS from 09:00 to 20:00 and the other lanes at any time. Replaced as a whole.
+	AllowedHours patch.Field[AllowedHours] `json:"allowed_hours"`
+
 	// Audience `null` means everyone.
-	Audience    patch.Field[Audience] `json:"audience"`
-	Content     *ContentPatch         `json:"content,omitempty"`
-	FallThrough *bool                 `json:"fall_through,omitempty"`
-	Name        *string               `json:"name,omitempty"`
-	PageID      *openapi_types.UUID   `json:"page_id,omitempty"`
-	Route       patch.Field[Route]    `json:"route"`
+	Audience patch.Field[Audience] `json:"audience"`
+	Content  *ContentPatch         `json:"content,omitempty"`
+
+	// EndsAt The deadline: what was not sent by then is given up as `expired`.
+	EndsAt patch.Field[time.Time] `json:"ends_at"`
+
+	// EscalateAfterHours One more message, on the next open link-back lane, to everybody who neither came back nor replied this long after a Messenger delivery; `null` or 0 is never.
+	EscalateAfterHours patch.Field[int]    `json:"escalate_after_hours"`
+	FallThrough        *bool               `json:"fall_through,omitempty"`
+	Name               *string             `json:"name,omitempty"`
+	PageID             *openapi_types.UUID `json:"page_id,omitempty"`
+	Route              patch.Field[Route]  `json:"route"`
+
+	// StartsAt When the campaign begins; `null` is as soon as it is started.
+	StartsAt patch.Field[time.Time] `json:"starts_at"`
+
+	// StartsLocal Begin in each contact's own time zone: the date and time of `starts_at` as they are written, whatever its offset, are those on the contact's wall.
+	StartsLocal *bool `json:"starts_local,omitempty"`
 
 	// Topic Short name of a topic.
 	Topic *Slug `json:"topic,omitempty"`
@@ -551,6 +610,16 @@ type Health struct {
 	Status string `json:"status"`
 }
 
+// HeldPeople People who are not written to as soon as the campaign begins, for it is not the time where they are.
+type HeldPeople struct {
+	// First When the first of them are written to.
+	First *time.Time `json:"first"`
+
+	// Last And when the last.
+	Last  *time.Time `json:"last"`
+	Total int64      `json:"total"`
+}
+
 // Import defines model for Import.
 type Import struct {
 	Created    int64              `json:"created"`
@@ -595,6 +664,16 @@ type ImportLineList struct {
 
 // Lane One way to carry a message. `window`: Messenger inside the 24 hours; `one_time`: Messenger with a one-time token.
 type Lane string
+
+// LaneHours A `to` before `from` is on the next day. `days` are those on which the hours begin; left out, every day.
+type LaneHours struct {
+	Days []LaneHoursDays `json:"days,omitempty"`
+	From string          `json:"from"`
+	To   string          `json:"to"`
+}
+
+// LaneHoursDays defines model for LaneHours.Days.
+type LaneHoursDays string
 
 // LaneReach defines model for LaneReach.
 type LaneReach struct {
@@ -677,6 +756,7 @@ type Page struct {
 	Health         PageHealth         `json:"health"`
 	ID             openapi_types.UUID `json:"id"`
 	Name           string             `json:"name"`
+	TimeZone       *string            `json:"time_zone"`
 	UpdatedAt      time.Time          `json:"updated_at"`
 	Username       *string            `json:"username"`
 }
@@ -694,6 +774,9 @@ type PageCreate struct {
 	// FacebookPageID The Page's id in the Graph API.
 	FacebookPageID string `json:"facebook_page_id"`
 	Name           string `json:"name"`
+
+	// TimeZone IANA name, such as `Europe/London`: for people of whom neither their own time zone nor a phone number is known.
+	TimeZone *string `json:"time_zone,omitempty"`
 
 	// Username The Page's m.me name; without it links use the id.
 	Username *string `json:"username,omitempty"`
@@ -724,12 +807,16 @@ type PagePatch struct {
 		OneTime *Capability `json:"one_time,omitempty"`
 	} `json:"capabilities,omitempty"`
 	Name     *string             `json:"name,omitempty"`
+	TimeZone patch.Field[string] `json:"time_zone"`
 	Username patch.Field[string] `json:"username"`
 }
 
 // Preview defines model for Preview.
 type Preview struct {
 	Audience int64 `json:"audience"`
+
+	// Held People who are not written to as soon as the campaign begins, for it is not the time where they are.
+	Held HeldPeople `json:"held"`
 
 	// Lanes People per lane.
 	Lanes     map[string]int64 `json:"lanes"`
