@@ -89,7 +89,7 @@ func (a *app) wireStores() {
 	a.tokens = token.NewStore(a.db, a.box, now)
 	a.contacts = contact.New(a.db, a.queue, a.box, contact.Options{
 		DefaultRegion: a.config.Region, Now: now, Grant: granter(a.tokens), MaxImport: a.config.MaxImport})
-	a.ledger = delivery.NewStore(a.db, now)
+	a.ledger = delivery.NewStore(a.db, now).WithGrace(a.config.UnknownGrace)
 	a.clicks = delivery.NewClicks(a.ledger, a.log, 200*time.Millisecond)
 	present := map[channel.Kind]bool{}
 	for kind := range a.channels.senders {

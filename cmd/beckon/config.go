@@ -35,6 +35,7 @@ type Config struct {
 	StopWithin   time.Duration `env:"BECKON_STOP_WITHIN" envDefault:"30s"`
 	MaxImport    int64         `env:"BECKON_MAX_IMPORT_BYTES" envDefault:"1073741824"`
 	Parallel     int           `env:"BECKON_PARALLEL" envDefault:"4"`
+	UnknownGrace time.Duration `env:"BECKON_UNKNOWN_GRACE" envDefault:"24h"`
 	JobTimeout   time.Duration `env:"BECKON_JOB_TIMEOUT" envDefault:"30s"`
 
 	Meta   Meta
@@ -168,6 +169,9 @@ func checkServer(c *Config) []string {
 }
 
 func checkWork(c *Config) (out []string) {
+	if c.UnknownGrace < 0 {
+		out = append(out, "BECKON_UNKNOWN_GRACE must not be negative")
+	}
 	if c.StopWithin <= 0 {
 		out = append(out, "BECKON_STOP_WITHIN must be above zero")
 	}

@@ -9,16 +9,38 @@ import (
 	"beckon/internal/api/gen"
 	"beckon/internal/channel"
 	"beckon/internal/delivery"
+	"beckon/internal/dispatch"
 )
 
 // GetDelivery serves GET /v1/deliveries/{id}.
 func (s *Server) GetDelivery(ctx context.Context, r gen.GetDeliveryRequestObject) (gen.GetDeliveryResponseObject, error) {
-	d, attempts, err := s.Ledger.Get(ctx, r.ID)
-	if err != nil {
+	d, err := s.delivery(ctx, r.ID)
+	return gen.GetDelivery200JSONResponse(d), err
+}
+
+// ResolveDelivery serves POST /v1/deliveries/{id}/resolve.
+func (s *Server) ResolveDelivery(ctx context.Context, r gen.ResolveDeliveryRequestObject) (gen.ResolveDeliveryResponseObject, error) {
+	if err := s.Engine.Resolve(ctx, r.ID, dispatch.Action(r.Body.Action), orZero(r.Body.Force)); err != nil {
 		return nil, err
 	}
+	d, err := s.delivery(ctx, r.ID)
+	return gen.ResolveDelivery200JSONResponse(d), err
+}
+
+// ResolveCampaign serves POST /v1/campaigns/{id}/resolve.
+func (s *Server) ResolveCampaign(ctx context.Context, r gen.ResolveCampaignRequestObject) (gen.ResolveCampaignResponseObject, error) {
+	resolved, left, err := s.Engine.ResolveAll(ctx, r.ID, dispatch.Action(r.Body.Action), orZero(r.Body.Force))
+	return gen.ResolveCampaign200JSONResponse{Resolved: int64(resolved), Left: int64(left)}, err
+}
+
+// delivery answers a delivery with its attempts.
+func (s *Server) delivery(ctx context.Context, id int64) (gen.DeliveryDetail, error) {
+	d, attempts, err := s.Ledger.Get(ctx, id)
+	if err != nil {
+		return gen.DeliveryDetail{}, err
+	}
 	a := deliveryAnswer(d)
-	return gen.GetDelivery200JSONResponse{ID: a.ID, CampaignID: a.CampaignID, ContactID: a.ContactID, Lane: a.Lane, State: a.State, Reason: a.Reason, Code: a.Code,
+	return gen.DeliveryDetail{ID: a.ID, CampaignID: a.CampaignID, ContactID: a.ContactID, Lane: a.Lane, State: a.State, Reason: a.Reason, Code: a.Code,
 		CreatedAt: a.CreatedAt, SentAt: a.SentAt, AcceptedAt: a.AcceptedAt, DeliveredAt: a.DeliveredAt, ReadAt: a.ReadAt,
 		ClickedAt: a.ClickedAt, ReturnedAt: a.ReturnedAt, RepliedAt: a.RepliedAt, Attempts: each(attempts, attemptAnswer)}, nil
 }

@@ -37,7 +37,8 @@ func reportAnswer(c campaign.Campaign, route []channel.Lane, r delivery.Report, 
 	out := gen.Report{State: gen.CampaignState(c.State), Audience: int64(r.Audience),
 		Messenger: tallyAnswer(r.Messenger), LinkBack: tallyAnswer(r.LinkBack), Unreachable: unreachable(r.Unreachable.Total, r.Reasons),
 		Lanes: map[string]gen.Tally{}, Clicked: int64(r.Clicked), Returned: int64(r.Returned), Replied: int64(r.Replied),
-		TokensGranted: int64(r.TokensGranted), Stopped: stopped}
+		TokensGranted: int64(r.TokensGranted), Stopped: stopped,
+		Unknown: gen.UnknownCount{Settling: int64(r.Settling), ToResolve: int64(r.ToResolve)}}
 	for _, lane := range route { // those that nobody took are shown as well
 		out.Lanes[string(lane)] = tallyAnswer(r.Lanes[lane])
 	}

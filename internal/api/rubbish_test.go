@@ -75,6 +75,8 @@ func refusals(t town) []refusal {
 		{"a campaign of the year 9999", campaign(`"content":{"sms":{"text":"x"}},"ends_at":"9999-12-31T23:59:59-12:00"`), 422, "invalid_fields", map[string]string{"/ends_at": "out_of_range"}},
 		{"nobody to escalate to", campaign(`"content":{"messenger":{"text":"x"}},"escalate_after_hours":1`), 422, "invalid_fields", map[string]string{"/escalate_after_hours": "needs_both"}},
 		{"a page on Mars", post("/v1/pages", `{"facebook_page_id":"7","name":"x","access_token":"x","time_zone":"Mars/Base"}`), 422, "invalid_fields", map[string]string{"/time_zone": "bad_time_zone"}},
+		{"a decision that is none", post("/v1/deliveries/1/resolve", `{"action":"shrug"}`), 422, "invalid_fields", map[string]string{"/action": "not_allowed"}},
+		{"no decision", post("/v1/campaigns/"+pageID+"/resolve", `{"force":"yes"}`), 422, "invalid_fields", map[string]string{"/action": "required", "/force": "wrong_type"}},
 		{"reach without a page", call{Method: "GET", Path: amy + "/reach?page_id=" + pageID}, 422, "invalid_fields", map[string]string{"/query/page_id": "page_not_found"}},
 	}
 }

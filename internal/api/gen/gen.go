@@ -117,6 +117,12 @@ const (
 	PageHealthTokenWorks   PageHealthToken = "works"
 )
 
+// Defines values for ResolveAction.
+const (
+	ResolveActionGiveUp ResolveAction = "give_up"
+	ResolveActionResend ResolveAction = "resend"
+)
+
 // Defines values for Scope.
 const (
 	ScopeAdmin          Scope = "admin"
@@ -530,7 +536,7 @@ type Delivery struct {
 	Lane   *string    `json:"lane"`
 	ReadAt *time.Time `json:"read_at"`
 
-	// Reason Why it is `unreachable` or `failed`: the most telling reason of all lanes, or the outcome of the last attempt.
+	// Reason Why it is `unreachable` or `failed`: the most telling reason of all lanes, the outcome of the last attempt, or `given_up`.
 	Reason     *string    `json:"reason"`
 	RepliedAt  *time.Time `json:"replied_at"`
 	ReturnedAt *time.Time `json:"returned_at"`
@@ -560,7 +566,7 @@ type DeliveryDetail struct {
 	Lane   *string    `json:"lane"`
 	ReadAt *time.Time `json:"read_at"`
 
-	// Reason Why it is `unreachable` or `failed`: the most telling reason of all lanes, or the outcome of the last attempt.
+	// Reason Why it is `unreachable` or `failed`: the most telling reason of all lanes, the outcome of the last attempt, or `given_up`.
 	Reason     *string    `json:"reason"`
 	RepliedAt  *time.Time `json:"replied_at"`
 	ReturnedAt *time.Time `json:"returned_at"`
@@ -889,8 +895,32 @@ type Report struct {
 	Stopped []StoppedSender `json:"stopped"`
 
 	// TokensGranted Permissions that people of the campaign gave after it reached them.
-	TokensGranted int64       `json:"tokens_granted"`
-	Unreachable   Unreachable `json:"unreachable"`
+	TokensGranted int64 `json:"tokens_granted"`
+
+	// Unknown Deliveries of which nobody knows whether the provider took the message.
+	Unknown     UnknownCount `json:"unknown"`
+	Unreachable Unreachable  `json:"unreachable"`
+}
+
+// Resolve defines model for Resolve.
+type Resolve struct {
+	// Action `resend`: send it once more, at the risk that the person gets it twice. `give_up`: leave it, at the risk that the person never gets it.
+	Action ResolveAction `json:"action"`
+
+	// Force Before the grace time is over as well.
+	Force *bool `json:"force,omitempty"`
+}
+
+// ResolveAction `resend`: send it once more, at the risk that the person gets it twice. `give_up`: leave it, at the risk that the person never gets it.
+type ResolveAction string
+
+// Resolved defines model for Resolved.
+type Resolved struct {
+	// Left Deliveries that stay `unknown` because nothing is open to the person any more.
+	Left int64 `json:"left"`
+
+	// Resolved Deliveries that were resolved by this call.
+	Resolved int64 `json:"resolved"`
 }
 
 // Route The lanes to try, in order of preference.
@@ -1044,6 +1074,15 @@ type TopicPatch struct {
 	Title    *string  `json:"title,omitempty"`
 }
 
+// UnknownCount Deliveries of which nobody knows whether the provider took the message.
+type UnknownCount struct {
+	// Settling Younger than the grace time: they may yet become known by themselves.
+	Settling int64 `json:"settling"`
+
+	// ToResolve For a person to decide, with `resolve`.
+	ToResolve int64 `json:"to_resolve"`
+}
+
 // Unreachable defines model for Unreachable.
 type Unreachable struct {
 	// Reasons People by the most telling reason of all their closed lanes.
@@ -1114,6 +1153,12 @@ type PauseCampaignParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ResolveCampaignParams defines parameters for ResolveCampaign.
+type ResolveCampaignParams struct {
+	// IdempotencyKey Any text that is new for each call you mean, such as a UUID.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ResumeCampaignParams defines parameters for ResumeCampaign.
 type ResumeCampaignParams struct {
 	// IdempotencyKey Any text that is new for each call you mean, such as a UUID.
@@ -1173,6 +1218,12 @@ type ListTokensParams struct {
 
 // AddTokenParams defines parameters for AddToken.
 type AddTokenParams struct {
+	// IdempotencyKey Any text that is new for each call you mean, such as a UUID.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ResolveDeliveryParams defines parameters for ResolveDelivery.
+type ResolveDeliveryParams struct {
 	// IdempotencyKey Any text that is new for each call you mean, such as a UUID.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
@@ -1242,6 +1293,9 @@ type CreateCampaignJSONRequestBody = CampaignCreate
 // UpdateCampaignApplicationMergePatchPlusJSONRequestBody defines body for UpdateCampaign for application/merge-patch+json ContentType.
 type UpdateCampaignApplicationMergePatchPlusJSONRequestBody = CampaignPatch
 
+// ResolveCampaignJSONRequestBody defines body for ResolveCampaign for application/json ContentType.
+type ResolveCampaignJSONRequestBody = Resolve
+
 // CreateContactJSONRequestBody defines body for CreateContact for application/json ContentType.
 type CreateContactJSONRequestBody = ContactCreate
 
@@ -1253,6 +1307,9 @@ type UpdateContactApplicationMergePatchPlusJSONRequestBody = ContactPatch
 
 // AddTokenJSONRequestBody defines body for AddToken for application/json ContentType.
 type AddTokenJSONRequestBody = TokenCreate
+
+// ResolveDeliveryJSONRequestBody defines body for ResolveDelivery for application/json ContentType.
+type ResolveDeliveryJSONRequestBody = Resolve
 
 // CreateOptInRequestJSONRequestBody defines body for CreateOptInRequest for application/json ContentType.
 type CreateOptInRequestJSONRequestBody = OptInRequestCreate
@@ -1310,6 +1367,9 @@ type ServerInterface interface {
 	// GetReport Report of a campaign
 	// (GET /v1/campaigns/{id}/report)
 	GetReport(ctx echo.Context, id ID) error
+	// ResolveCampaign Resolve all unknown deliveries of a campaign
+	// (POST /v1/campaigns/{id}/resolve)
+	ResolveCampaign(ctx echo.Context, id ID, params ResolveCampaignParams) error
 	// ResumeCampaign Resume a campaign
 	// (POST /v1/campaigns/{id}/resume)
 	ResumeCampaign(ctx echo.Context, id ID, params ResumeCampaignParams) error
@@ -1346,6 +1406,9 @@ type ServerInterface interface {
 	// GetDelivery Get a delivery with its attempts
 	// (GET /v1/deliveries/{id})
 	GetDelivery(ctx echo.Context, id int64) error
+	// ResolveDelivery Resolve an unknown delivery
+	// (POST /v1/deliveries/{id}/resolve)
+	ResolveDelivery(ctx echo.Context, id int64, params ResolveDeliveryParams) error
 	// CreateOptInRequest Ask a contact for a token
 	// (POST /v1/opt-in-requests)
 	CreateOptInRequest(ctx echo.Context, params CreateOptInRequestParams) error
@@ -1648,6 +1711,42 @@ func (w *ServerInterfaceWrapper) GetReport(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetReport(ctx, id)
+	return err
+}
+
+// ResolveCampaign converts echo context to params.
+func (w *ServerInterfaceWrapper) ResolveCampaign(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ResolveCampaignParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResolveCampaign(ctx, id, params)
 	return err
 }
 
@@ -1989,6 +2088,42 @@ func (w *ServerInterfaceWrapper) GetDelivery(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetDelivery(ctx, id)
+	return err
+}
+
+// ResolveDelivery converts echo context to params.
+func (w *ServerInterfaceWrapper) ResolveDelivery(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ResolveDeliveryParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResolveDelivery(ctx, id, params)
 	return err
 }
 
@@ -2368,6 +2503,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/campaigns/:id/pause", wrapper.PauseCampaign, options.OperationMiddlewares["pauseCampaign"]...)
 	router.POST(options.BaseURL+"/v1/campaigns/:id/preview", wrapper.PreviewCampaign, options.OperationMiddlewares["previewCampaign"]...)
 	router.GET(options.BaseURL+"/v1/campaigns/:id/report", wrapper.GetReport, options.OperationMiddlewares["getReport"]...)
+	router.POST(options.BaseURL+"/v1/campaigns/:id/resolve", wrapper.ResolveCampaign, options.OperationMiddlewares["resolveCampaign"]...)
 	router.POST(options.BaseURL+"/v1/campaigns/:id/resume", wrapper.ResumeCampaign, options.OperationMiddlewares["resumeCampaign"]...)
 	router.POST(options.BaseURL+"/v1/campaigns/:id/start", wrapper.StartCampaign, options.OperationMiddlewares["startCampaign"]...)
 	router.GET(options.BaseURL+"/v1/contacts", wrapper.ListContacts, options.OperationMiddlewares["listContacts"]...)
@@ -2380,6 +2516,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/contacts/:id/tokens", wrapper.AddToken, options.OperationMiddlewares["addToken"]...)
 	router.PUT(options.BaseURL+"/v1/contacts/by-external-id/:external_id", wrapper.UpsertContact, options.OperationMiddlewares["upsertContact"]...)
 	router.GET(options.BaseURL+"/v1/deliveries/:id", wrapper.GetDelivery, options.OperationMiddlewares["getDelivery"]...)
+	router.POST(options.BaseURL+"/v1/deliveries/:id/resolve", wrapper.ResolveDelivery, options.OperationMiddlewares["resolveDelivery"]...)
 	router.POST(options.BaseURL+"/v1/opt-in-requests", wrapper.CreateOptInRequest, options.OperationMiddlewares["createOptInRequest"]...)
 	router.GET(options.BaseURL+"/v1/opt-in-requests/:id", wrapper.GetOptInRequest, options.OperationMiddlewares["getOptInRequest"]...)
 	router.GET(options.BaseURL+"/v1/pages", wrapper.ListPages, options.OperationMiddlewares["listPages"]...)
@@ -2642,6 +2779,30 @@ type GetReportResponseObject interface {
 type GetReport200JSONResponse Report
 
 func (response GetReport200JSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResolveCampaignRequestObject struct {
+	ID     ID `json:"id"`
+	Params ResolveCampaignParams
+	Body   *ResolveCampaignJSONRequestBody
+}
+
+type ResolveCampaignResponseObject interface {
+	VisitResolveCampaignResponse(w http.ResponseWriter) error
+}
+
+type ResolveCampaign200JSONResponse Resolved
+
+func (response ResolveCampaign200JSONResponse) VisitResolveCampaignResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -2937,6 +3098,30 @@ type GetDeliveryResponseObject interface {
 type GetDelivery200JSONResponse DeliveryDetail
 
 func (response GetDelivery200JSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResolveDeliveryRequestObject struct {
+	ID     int64 `json:"id"`
+	Params ResolveDeliveryParams
+	Body   *ResolveDeliveryJSONRequestBody
+}
+
+type ResolveDeliveryResponseObject interface {
+	VisitResolveDeliveryResponse(w http.ResponseWriter) error
+}
+
+type ResolveDelivery200JSONResponse DeliveryDetail
+
+func (response ResolveDelivery200JSONResponse) VisitResolveDeliveryResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -3302,6 +3487,9 @@ type StrictServerInterface interface {
 	// GetReport Report of a campaign
 	// (GET /v1/campaigns/{id}/report)
 	GetReport(ctx context.Context, request GetReportRequestObject) (GetReportResponseObject, error)
+	// ResolveCampaign Resolve all unknown deliveries of a campaign
+	// (POST /v1/campaigns/{id}/resolve)
+	ResolveCampaign(ctx context.Context, request ResolveCampaignRequestObject) (ResolveCampaignResponseObject, error)
 	// ResumeCampaign Resume a campaign
 	// (POST /v1/campaigns/{id}/resume)
 	ResumeCampaign(ctx context.Context, request ResumeCampaignRequestObject) (ResumeCampaignResponseObject, error)
@@ -3338,6 +3526,9 @@ type StrictServerInterface interface {
 	// GetDelivery Get a delivery with its attempts
 	// (GET /v1/deliveries/{id})
 	GetDelivery(ctx context.Context, request GetDeliveryRequestObject) (GetDeliveryResponseObject, error)
+	// ResolveDelivery Resolve an unknown delivery
+	// (POST /v1/deliveries/{id}/resolve)
+	ResolveDelivery(ctx context.Context, request ResolveDeliveryRequestObject) (ResolveDeliveryResponseObject, error)
 	// CreateOptInRequest Ask a contact for a token
 	// (POST /v1/opt-in-requests)
 	CreateOptInRequest(ctx context.Context, request CreateOptInRequestRequestObject) (CreateOptInRequestResponseObject, error)
@@ -3763,6 +3954,55 @@ func (sh *strictHandler) GetReport(ctx echo.Context, id ID) error {
 	return nil
 }
 
+// ResolveCampaign operation middleware
+func (sh *strictHandler) ResolveCampaign(ctx echo.Context, id ID, params ResolveCampaignParams) error {
+	var request ResolveCampaignRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	var body ResolveCampaignJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResolveCampaign(ctx.Request().Context(), request.(ResolveCampaignRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResolveCampaign")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResolveCampaignResponseObject); ok {
+		return validResponse.VisitResolveCampaignResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ResumeCampaign operation middleware
 func (sh *strictHandler) ResumeCampaign(ctx echo.Context, id ID, params ResumeCampaignParams) error {
 	var request ResumeCampaignRequestObject
@@ -4154,6 +4394,55 @@ func (sh *strictHandler) GetDelivery(ctx echo.Context, id int64) error {
 		return err
 	} else if validResponse, ok := response.(GetDeliveryResponseObject); ok {
 		return validResponse.VisitGetDeliveryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ResolveDelivery operation middleware
+func (sh *strictHandler) ResolveDelivery(ctx echo.Context, id int64, params ResolveDeliveryParams) error {
+	var request ResolveDeliveryRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	var body ResolveDeliveryJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResolveDelivery(ctx.Request().Context(), request.(ResolveDeliveryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResolveDelivery")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResolveDeliveryResponseObject); ok {
+		return validResponse.VisitResolveDeliveryResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
