@@ -20,6 +20,7 @@ func (r *run) call(ctx context.Context, halted func() bool) {
 	batch.Page = r.page
 	batch.Halted = halted
 	r.engine.mark(batch.Messages)
+	r.limit(batch.Messages)
 	began := time.Now()
 	results := r.engine.hand(ctx, batch)
 	r.engine.chunks.learn(r.batch.Lane, results, time.Since(began))
@@ -41,6 +42,22 @@ func (e *Engine) recipient(g *going, lane channel.Lane) campaign.Recipient {
 	r.Delivery, r.To, r.Token = g.ID, g.person.to(lane), g.token
 	r.Link, r.Unsubscribe = e.Link(g.ID), e.Unsubscribe(g.ID)
 	return r
+}
+
+// limit bounds how long a provider may hold texts: not beyond the hours in which
+// they may arrive.
+func (r *run) limit(messages []channel.Message) {
+	if r.batch.Lane != channel.LaneSMS {
+		return
+	}
+	zones := make(map[int64]*campaign.Zone, len(r.going))
+	for _, g := range r.going {
+		zones[g.ID] = g.person.zone
+	}
+	now := r.engine.Now()
+	for i := range messages {
+		messages[i].ValidFor = r.def.ValidFor(r.batch.Lane, now, zones[messages[i].Delivery])
+	}
 }
 
 func (e *Engine) mark(messages []channel.Message) {

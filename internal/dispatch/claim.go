@@ -59,6 +59,9 @@ func (r *run) mayGo(tx *db.Tx, s *step) (bool, error) {
 		return false, nil
 	}
 	now := r.engine.Now()
+	if r.def.Over(now) {
+		return false, r.engine.Ledger.EndBatch(tx, r.batch, delivery.Expired)
+	}
 	var until []time.Time
 	err := tx.Raw("SELECT retry_at FROM line_stops WHERE sender = ? AND retry_at > ?", lineOf(r.batch.Lane, r.def.PageID), now).Scan(&until).Error
 	if err != nil {
@@ -90,15 +93,17 @@ func (r *run) decide(s *step, claimed []delivery.Claimed, people map[uuid.UUID]p
 	var moves []delivery.Move
 	for _, c := range claimed {
 		p, found := people[c.Contact]
-		d := route.Decide(p.reach, r.def.Route[min(c.RouteFrom, len(r.def.Route)):], s.scope.now)
-		switch {
-		case !found:
+		if !found {
 			moves = append(moves, delivery.Move{Delivery: c.ID, Reason: reasonErased, Attempts: c.Attempt - 1})
-		case d.Lane != r.batch.Lane:
-			moves = append(moves, delivery.Move{Delivery: c.ID, Lane: d.Lane, Reason: string(d.Why()), Attempts: c.Attempt - 1})
-		default:
-			s.going = append(s.going, going{Claimed: c, person: p, started: s.scope.now})
+			continue
 		}
+		d := route.Decide(p.reach, r.def.Route[min(c.RouteFrom, len(r.def.Route)):], s.scope.now)
+		at := r.def.NotBefore(d.Lane, s.scope.now, p.zone)
+		if d.Lane != r.batch.Lane || !at.IsZero() {
+			moves = append(moves, delivery.Move{Delivery: c.ID, Lane: d.Lane, NotBefore: at, Reason: string(d.Why()), Attempts: c.Attempt - 1})
+			continue
+		}
+		s.going = append(s.going, going{Claimed: c, person: p, started: s.scope.now})
 	}
 	return moves
 }
@@ -142,7 +147,7 @@ func (r *run) move(ctx context.Context, tx *db.Tx, moves []delivery.Move) error 
 	w := waiting{}
 	for _, m := range moves {
 		if m.Lane != "" && m.Lane != r.batch.Lane { // those that stay are still this batch's
-			w.add(m.Lane, time.Time{}, m.Delivery)
+			w.add(m.Lane, m.NotBefore, m.Delivery)
 		}
 	}
 	return r.engine.addBatches(ctx, tx, r.batch.CampaignID, w)

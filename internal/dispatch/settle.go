@@ -196,9 +196,17 @@ func (e *Engine) fallThrough(tx *db.Tx, def *campaign.Definition, s scope, fx *e
 		set := delivery.Settlement{Try: o.Try, Outcome: o.result.Outcome, Result: o.result, To: delivery.Failed, Reason: string(o.result.Outcome)}
 		from := slices.Index(def.Route, o.Lane) + 1
 		p, found := people[o.contact]
-		if d := route.Decide(p.reach, def.Route[from:], s.now); found && d.Reachable() {
+		d := route.Decide(p.reach, def.Route[from:], s.now)
+		switch {
+		case !found || !d.Reachable():
+		case def.Over(s.now):
+			set.To = delivery.Expired
+		default:
 			set.To, set.NextLane, set.RouteFrom, set.Reason = delivery.Pending, d.Lane, from, ""
-			onward.add(d.Lane, time.Time{}, o.Delivery)
+			if set.NotBefore = def.NotBefore(d.Lane, s.now, p.zone); !set.NotBefore.IsZero() {
+				set.To = delivery.Held
+			}
+			onward.add(d.Lane, set.NotBefore, o.Delivery)
 		}
 		fx.ledger = append(fx.ledger, set)
 	}
