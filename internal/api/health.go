@@ -25,8 +25,10 @@ func health(e *echo.Echo, d *db.DB, waiting func() string) {
 	fine := func(c echo.Context) error { return c.JSONBlob(http.StatusOK, []byte(`{"status":"ok"}`)) }
 	e.GET("/healthz", fine)
 	e.GET("/readyz", func(c echo.Context) error {
-		if err := d.Ping(c.Request().Context()); err != nil {
-			return fault.New(fault.Unavailable, "unavailable", "The database does not answer.").Because(err)
+		if err := d.Check(c.Request().Context()); db.IsFull(err) {
+			return errDiskFull().Because(err)
+		} else if err != nil {
+			return errAway().Because(err)
 		}
 		if waiting != nil {
 			if what := waiting(); what != "" {

@@ -18,7 +18,11 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/stretchr/testify/require"
 
+	"beckon/internal/db"
 	"beckon/internal/fault"
+	"fmt"
+	"net"
+	"syscall"
 )
 
 func jsonMarshal(v any) ([]byte, error) { return json.Marshal(v) }
@@ -107,6 +111,40 @@ func TestADeadDatabaseIsNotTheCallersFault(t *testing.T) {
 	require.NoError(t, b.db.Close())
 	p := b.problem(b.do(call{Method: "GET", Path: "/v1/pages"}))
 	require.Equal(t, "internal", p.Code)
+}
+
+// A full disk and a database that is away are told as what they are, and when to
+// come back; what works goes on working.
+func TestADatabaseThatCannotWorkIsToldAsSuch(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.e.GET("/away", func(echo.Context) error {
+		return fmt.Errorf("begin: %w", &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED})
+	})
+	w := b.do(call{Method: "GET", Path: "/away"})
+	require.Equal(t, "database_away", b.problem(w).Code)
+	require.NotEmpty(t, w.Header().Get("Retry-After"))
+
+	b.e.GET("/fill", func(c echo.Context) error {
+		return b.db.Transact(c.Request().Context(), func(tx *db.Tx) error {
+			return tx.Exec("UPDATE topics SET title = ?", strings.Repeat("x", 1<<20)).Error
+		})
+	})
+	most := func(pages int) {
+		_, err := b.db.SQL().ExecContext(t.Context(), fmt.Sprintf("PRAGMA max_page_count = %d", pages))
+		require.NoError(t, err)
+	}
+	most(1) // SQLite takes the present size
+	w = b.do(call{Method: "GET", Path: "/fill"})
+	require.Equal(t, 503, w.Code)
+	require.Equal(t, "disk_full", b.problem(w).Code)
+	require.NotEmpty(t, w.Header().Get("Retry-After"))
+	require.Equal(t, 200, b.do(call{Method: "GET", Path: "/healthz"}).Code)
+	require.Equal(t, "disk_full", b.problem(b.do(call{Method: "GET", Path: "/readyz"})).Code)
+	most(1 << 20)
+	require.Equal(t, 200, b.do(call{Method: "GET", Path: "/readyz"}).Code)
+	require.Equal(t, 200, b.do(call{Method: "GET", Path: "/fill"}).Code)
+	require.NotContains(t, b.logs.String(), `"level":"ERROR"`, "nobody is to be woken by a health check")
 }
 
 func TestACallerWhoLeftIsNoError(t *testing.T) {
@@ -267,7 +305,7 @@ func TestReadinessFollowsTheDatabase(t *testing.T) {
 	b := setup(t)
 	require.Equal(t, 200, b.do(call{Method: "GET", Path: "/readyz"}).Code)
 	require.NoError(t, b.db.Close())
-	require.Equal(t, "unavailable", b.problem(b.do(call{Method: "GET", Path: "/readyz"})).Code)
+	require.Equal(t, "database_away", b.problem(b.do(call{Method: "GET", Path: "/readyz"})).Code)
 	require.Equal(t, 200, b.do(call{Method: "GET", Path: "/healthz"}).Code)
 }
 

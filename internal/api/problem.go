@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"beckon/internal/api/gen"
+	"beckon/internal/db"
 	"beckon/internal/fault"
 )
 
@@ -60,6 +61,12 @@ func problemOf(err error) gen.Problem {
 		s := standingOf(f.Kind)
 		return gen.Problem{Status: s.status, Title: s.title, Code: f.Code, Detail: f.Detail, Errors: fieldErrors(f.Fields)}
 	}
+	switch {
+	case db.IsFull(err):
+		return problemOf(errDiskFull())
+	case db.IsAway(err):
+		return problemOf(errAway())
+	}
 	var he *echo.HTTPError
 	if errors.As(err, &he) && he.Code < http.StatusInternalServerError {
 		return routingProblem(he)
@@ -78,6 +85,14 @@ func routingProblem(he *echo.HTTPError) gen.Problem {
 		return gen.Problem{Status: he.Code, Title: "Method not allowed", Code: "method_not_allowed", Detail: "The header Allow names the methods taken here."}
 	}
 	return problemOf(malformed("The request cannot be read."))
+}
+
+func errDiskFull() *fault.Error {
+	return fault.New(fault.Unavailable, "disk_full", "The database has no room left on its disk. Nothing was changed; try again when there is room.")
+}
+
+func errAway() *fault.Error {
+	return fault.New(fault.Unavailable, "database_away", "The database cannot be reached just now. Try again in a moment.")
 }
 
 func errTooLarge(limit int64) error {
@@ -109,7 +124,7 @@ func problems(log *slog.Logger) echo.HTTPErrorHandler {
 		p.Type, p.RequestID = problemType+p.Code, requestID(c)
 		c.Set(problemCode, p.Code)
 		if p.Status >= http.StatusInternalServerError && !gone(c) {
-			log.ErrorContext(c.Request().Context(), "request failed", "error", err)
+			log.Log(c.Request().Context(), levelOf(p.Status), "request failed", "error", err)
 		}
 		if c.Response().Committed {
 			return
@@ -118,6 +133,14 @@ func problems(log *slog.Logger) echo.HTTPErrorHandler {
 			log.WarnContext(c.Request().Context(), "problem not answered", "error", err)
 		}
 	}
+}
+
+// levelOf keeps errors for what nobody expected.
+func levelOf(status int) slog.Level {
+	if status == http.StatusServiceUnavailable {
+		return slog.LevelWarn
+	}
+	return slog.LevelError
 }
 
 // gone reports whether the caller has left: nobody is to blame then.

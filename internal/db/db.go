@@ -4,6 +4,7 @@ package db
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -48,6 +50,7 @@ type DB struct {
 	writeSQL    *sql.DB
 	readSQL     *sql.DB
 	count       func(string)
+	full        atomic.Bool // a transaction found no room on the disk, and Check none since
 }
 
 // Open connects and checks that the database answers. The caller closes it.
@@ -186,6 +189,36 @@ func (d *DB) SQL() *sql.DB { return d.writeSQL }
 
 // Ping reports whether the database answers.
 func (d *DB) Ping(ctx context.Context) error { return d.readSQL.PingContext(ctx) }
+
+// Check reports whether the database can work: it answers, and there is room
+// again if there was none for a transaction. See IsAway and IsFull.
+func (d *DB) Check(ctx context.Context) error {
+	if err := d.Ping(ctx); err != nil || !d.full.Load() {
+		return err
+	}
+	if err := d.Transact(ctx, takeRoom); err != nil {
+		return err
+	}
+	d.full.Store(false)
+	return nil
+}
+
+// takeRoom writes something large and takes it away again: on a full disk small
+// writes may still find a place.
+func takeRoom(tx *Tx) error {
+	table := "room_" + strings.ToLower(rand.Text())
+	var much strings.Builder
+	for much.Len() < 256<<10 {
+		much.WriteString(rand.Text()) // that cannot be packed
+	}
+	if err := tx.Exec("CREATE TABLE " + table + " (data text)").Error; err != nil {
+		return err
+	}
+	if err := tx.Exec("INSERT INTO "+table+" VALUES (?)", much.String()).Error; err != nil {
+		return err
+	}
+	return tx.Exec("DROP TABLE " + table).Error
+}
 
 // Close ends all connections.
 func (d *DB) Close() error {

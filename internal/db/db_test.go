@@ -3,6 +3,7 @@ package db_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -137,4 +138,58 @@ func TestMigrateIsRepeatableAndListed(t *testing.T) {
 			require.False(t, s.Applied.IsZero(), s.Name)
 		}
 	})
+}
+
+func TestAFullDiskIsToldAndForgottenWhenThereIsRoom(t *testing.T) {
+	t.Parallel()
+	d := dbtest.SQLite(t)
+	createThings(t, d)
+	most := func(pages int64) {
+		_, err := d.SQL().ExecContext(t.Context(), fmt.Sprintf("PRAGMA max_page_count = %d", pages))
+		require.NoError(t, err)
+	}
+	most(1) // SQLite takes the present size
+	fill := func() error {
+		return d.Transact(t.Context(), func(tx *db.Tx) error {
+			return tx.Exec("INSERT INTO things (id, data) VALUES (1, ?)", make([]byte, 1<<20)).Error
+		})
+	}
+	err := fill()
+	require.True(t, db.IsFull(err), err)
+	require.False(t, db.IsAway(err))
+	require.Empty(t, things(t, d), "nothing was changed")
+	require.True(t, db.IsFull(d.Check(t.Context())))
+	most(1 << 20)
+	require.NoError(t, d.Check(t.Context()))
+	require.NoError(t, fill())
+}
+
+func TestADatabaseThatIsAwayIsToldAsSuch(t *testing.T) {
+	t.Parallel()
+	c, err := dbtest.StartCluster(true)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, c.Stop()) })
+	d, err := db.Open(t.Context(), db.Options{URL: c.URL})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, d.Close()) })
+	createThings(t, d)
+	work := func(n int) error {
+		return d.Transact(t.Context(), func(tx *db.Tx) error { return tx.Exec("INSERT INTO things (id) VALUES (?)", n).Error })
+	}
+	require.NoError(t, work(1))
+	for n := 2; n < 5; n++ {
+		require.NoError(t, c.Crash())
+		for range 3 {
+			err := work(n)
+			require.True(t, db.IsAway(err), "%T: %v", err, err)
+			require.True(t, db.IsAway(d.Read(t.Context()).Exec("SELECT 1").Error))
+			require.Error(t, d.Check(t.Context()))
+		}
+		require.NoError(t, c.Start())
+		require.Eventually(t, func() bool { return d.Check(t.Context()) == nil }, 10*time.Second, 10*time.Millisecond)
+		require.NoError(t, work(n))
+	}
+	require.False(t, db.IsAway(errors.New("something else")))
+	require.False(t, db.IsAway(nil))
+	require.False(t, db.IsFull(nil))
 }

@@ -1,7 +1,10 @@
 package db
 
 import (
+	"database/sql/driver"
 	"errors"
+	"io"
+	"net"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -36,6 +39,51 @@ func constraintName(cols string) string {
 		name += "_" + col
 	}
 	return name
+}
+
+// IsFull reports whether err says that the database's disk has no room left.
+// Nothing was changed.
+func IsFull(err error) bool {
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) {
+		return pe.Code == "53100"
+	}
+	return sqliteCode(err) == sqliteFull
+}
+
+// IsAway reports whether err says that the database cannot be reached or used
+// just now: it is down, or its disk fails. What was to be changed may or may not
+// have been.
+func IsAway(err error) bool {
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) {
+		switch pe.Code {
+		case "57P01", "57P02", "57P03", "53300": // going down, crashed, coming up, too many connections
+			return true
+		}
+		return strings.HasPrefix(pe.Code, "08")
+	}
+	var refused *pgconn.ConnectError
+	var broken *net.OpError
+	code := sqliteCode(err)
+	return errors.As(err, &refused) || errors.As(err, &broken) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		pgconn.SafeToRetry(err) || code == sqliteIOErr || code == sqliteCantOpen
+}
+
+// Primary codes of SQLite.
+const (
+	sqliteIOErr    = 10
+	sqliteFull     = 13
+	sqliteCantOpen = 14
+)
+
+// sqliteCode is SQLite's primary code of err, or 0.
+func sqliteCode(err error) int {
+	var se *msqlite.Error
+	if errors.As(err, &se) {
+		return se.Code() & 0xff
+	}
+	return 0
 }
 
 // IsNone reports whether err says that no row was found.

@@ -38,6 +38,9 @@ const transactTries = 5
 func (d *DB) Transact(ctx context.Context, fn func(*Tx) error) error {
 	for try := 1; ; try++ {
 		err := d.transactOnce(ctx, fn)
+		if IsFull(err) {
+			d.full.Store(true)
+		}
 		if err == nil || try == transactTries || !again(err) {
 			return err
 		}

@@ -6,13 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -44,7 +47,17 @@ var throwaway = sync.OnceValues(func() (*Cluster, error) { return StartCluster(f
 
 // Cluster is a PostgreSQL server of our own on a loopback port.
 type Cluster struct {
-	URL   string
+	URL     string
+	bin     string
+	dir     string
+	port    int
+	who     *syscall.Credential
+	durable bool
+	runs    []watched // the last one is up, or none after Crash
+}
+
+// watched is a run of the server, seen through the shell that watches over it.
+type watched struct {
 	stdin io.Closer
 	wait  func() error
 }
@@ -52,9 +65,37 @@ type Cluster struct {
 // Stop ends the server and removes its files. When this process ends without
 // Stop, the server ends too.
 func (c *Cluster) Stop() error {
-	err := c.stdin.Close()
-	_ = c.wait() // its exit code says only that it was told to stop
-	return err
+	var errs []error
+	for _, k := range slices.Backward(c.runs) { // the first one removes the files
+		errs = append(errs, k.stdin.Close())
+		_ = k.wait() // its exit code says only that it was told to stop
+	}
+	c.runs = nil
+	return errors.Join(errs...)
+}
+
+// Crash ends the server in immediate mode: what was not flushed is lost, as when
+// the power fails, and the next Start recovers.
+func (c *Cluster) Crash() error {
+	file, err := os.ReadFile(filepath.Join(c.dir, "data", "postmaster.pid"))
+	if err != nil {
+		return fmt.Errorf("find the server's process: %w", err)
+	}
+	first, _, _ := strings.Cut(string(file), "\n")
+	pid, err := strconv.Atoi(first)
+	if err != nil {
+		return fmt.Errorf("find the server's process: %w", err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGQUIT); err != nil {
+		return fmt.Errorf("end the server: %w", err)
+	}
+	for range 500 {
+		if _, err := os.Stat(filepath.Join(c.dir, "data", "postmaster.pid")); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		time.Sleep(20 * time.Millisecond) // another program's end can only be polled
+	}
+	return errors.New("the server did not end")
 }
 
 // StartCluster makes a new cluster in a temporary folder. With durable it
@@ -83,39 +124,41 @@ func StartCluster(durable bool) (*Cluster, error) {
 	if out, err := init.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w: %s", err, out)
 	}
-	return startServer(bin, dir, who, durable)
-}
-
-// The shell between us and the server waits on its input: when this process
-// ends, however it ends, the pipe closes and the server is stopped.
-const keeper = `"$@" >"$KEEP/log" 2>&1 & pid=$!; read -r _; kill -INT $pid 2>/dev/null; wait $pid; rm -rf "$KEEP"`
-
-func startServer(bin, dir string, who *syscall.Credential, durable bool) (*Cluster, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"-c", keeper, "keeper", filepath.Join(bin, "postgres"), "-D", filepath.Join(dir, "data"), "-p", strconv.Itoa(port),
-		"-c", "listen_addresses=127.0.0.1", "-k", dir, "-c", "max_connections=300", "-c", "shared_buffers=256MB", "-c", "max_wal_size=2GB"}
-	if !durable {
+	c := &Cluster{URL: fmt.Sprintf("postgres://beckon@127.0.0.1:%d/postgres?sslmode=disable", port), bin: bin, dir: dir, port: port, who: who, durable: durable}
+	return c, c.Start()
+}
+
+// The shell between us and the server waits on its input: when this process
+// ends, however it ends, the pipe closes and the server is stopped.
+const keeper = `"$@" >>"$KEEP/log" 2>&1 & pid=$!; read -r _; kill -INT $pid 2>/dev/null; wait $pid; rm -rf "$KEEP"`
+
+// Start starts the server again after Crash.
+func (c *Cluster) Start() error {
+	args := []string{"-c", keeper, "keeper", filepath.Join(c.bin, "postgres"), "-D", filepath.Join(c.dir, "data"), "-p", strconv.Itoa(c.port),
+		"-c", "listen_addresses=127.0.0.1", "-k", c.dir, "-c", "max_connections=300", "-c", "shared_buffers=256MB", "-c", "max_wal_size=2GB"}
+	if !c.durable {
 		args = append(args, "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
 	}
 	cmd := exec.Command("/bin/sh", args...) //nolint:gosec // our own arguments
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), "KEEP="+dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: who, Setpgid: true}
+	cmd.Dir, cmd.Env = c.dir, append(os.Environ(), "KEEP="+c.dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.who, Setpgid: true}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, err
+		return err
 	}
-	c := &Cluster{URL: fmt.Sprintf("postgres://beckon@127.0.0.1:%d/postgres?sslmode=disable", port), stdin: stdin, wait: cmd.Wait}
+	c.runs = append(c.runs, watched{stdin, cmd.Wait})
 	if err := await(c.URL); err != nil {
-		log, _ := os.ReadFile(filepath.Join(dir, "log"))
-		return nil, errors.Join(fmt.Errorf("start PostgreSQL: %w: %s", err, bytes.TrimSpace(log)), c.Stop())
+		log, _ := os.ReadFile(filepath.Join(c.dir, "log"))
+		return errors.Join(fmt.Errorf("start PostgreSQL: %w: %s", err, bytes.TrimSpace(log)), c.Stop())
 	}
-	return c, nil
+	return nil
 }
 
 func await(url string) error {
