@@ -39,6 +39,7 @@ type plan struct {
 	database *rig.Database
 	people   int
 	only     string // one lane for everybody
+	silent   bool   // the stand-ins post no callbacks
 }
 
 // unbounded lets the stand-ins set the pace.
@@ -79,7 +80,11 @@ func (s *stage) set(ctx context.Context, p plan) (err error) {
 		return err
 	}
 	s.api = rig.API(s.gate.URL)
-	s.standIns, err = rig.StartStandIns(ctx, s.beckon, s.gate.URL, s.logTo(), "--read-share", "0.5", "--callback-retries", "1000", "--seed", fmt.Sprint(s.seed))
+	callbacks := s.gate.URL
+	if p.silent {
+		callbacks = ""
+	}
+	s.standIns, err = rig.StartStandIns(ctx, s.beckon, callbacks, s.logTo(), "--read-share", "0.5", "--callback-retries", "1000", "--seed", fmt.Sprint(s.seed))
 	if err != nil {
 		return err
 	}
