@@ -79,29 +79,30 @@ type Again struct {
 	Delivery  int64
 	Lane      channel.Lane
 	RouteFrom int
+	NotBefore time.Time // held until then; zero is at once
 }
 
-// Resend sets unknown deliveries back to pending on the lanes given, and writes
-// beside the tries in doubt that they were sent again. It returns how many it
+// Resend lets unknown deliveries wait on the lanes given, and writes beside the tries in doubt that they were sent again. It returns how many it
 // moved: those that are not unknown stay as they are. To be called in the
 // transaction that read them with Doubts.
 func (s *Store) Resend(tx *db.Tx, again []Again) (int, error) {
 	if len(again) == 0 {
 		return 0, nil
 	}
-	ids, lanes, from := make([]int64, len(again)), make([]string, len(again)), make([]int64, len(again))
+	n := len(again)
+	ids, lanes, from, at := make([]int64, n), make([]string, n), make([]int64, n), make([]time.Time, n)
 	for i, a := range again {
-		ids[i], lanes[i], from[i] = a.Delivery, string(a.Lane), int64(a.RouteFrom)
+		ids[i], lanes[i], from[i], at[i] = a.Delivery, string(a.Lane), int64(a.RouteFrom), a.NotBefore
 	}
 	err := tx.Exec(`UPDATE attempts SET resent_at = ? FROM ? JOIN deliveries d ON d.id = v.id AND d.state = 'unknown'
 		WHERE attempts.delivery_id = d.id AND attempts.n = d.attempt`, s.now(), tx.Values("v", db.Int64s("id", ids))).Error
 	if err != nil {
 		return 0, fmt.Errorf("note tries that are sent again: %w", err)
 	}
-	res := tx.Exec(`UPDATE deliveries SET state = 'pending', lane = v.lane, route_from = v.route_from, provider_id = '', code = '', reason = '',
-			not_before = NULL, accepted_at = NULL, delivered_at = NULL, read_at = NULL
+	res := tx.Exec(`UPDATE deliveries SET state = CASE WHEN v.not_before IS NULL THEN 'pending' ELSE 'held' END, lane = v.lane,
+			route_from = v.route_from, provider_id = '', code = '', reason = '', not_before = v.not_before, accepted_at = NULL, delivered_at = NULL, read_at = NULL
 		FROM ? WHERE deliveries.id = v.id AND deliveries.state = 'unknown'`,
-		tx.Values("v", db.Int64s("id", ids), db.Texts("lane", lanes), db.Int64s("route_from", from)))
+		tx.Values("v", db.Int64s("id", ids), db.Texts("lane", lanes), db.Int64s("route_from", from), db.Times("not_before", at)))
 	if res.Error != nil {
 		return 0, fmt.Errorf("send deliveries again: %w", res.Error)
 	}

@@ -153,16 +153,22 @@ func (r *resolver) resend(ctx context.Context, tx *db.Tx, ids []int64) (int, err
 	return moved, r.addBatches(ctx, tx, r.def.ID, w)
 }
 
-// decide finds the lane of each, from the one it stands on.
+// decide finds the lane of each, from the one it stands on, and the hour: who is
+// asleep is held until their morning, unless the campaign is over by then.
 func (r *resolver) decide(doubts []delivery.Doubt, people map[uuid.UUID]person, now time.Time) ([]delivery.Again, waiting) {
 	var again []delivery.Again
 	w := waiting{}
 	for _, d := range doubts {
 		from := max(slices.Index(r.def.Route, d.Lane), 0)
 		p, found := people[d.ContactID]
-		if to := route.Decide(p.reach, r.def.Route[from:], now); found && to.Reachable() {
-			again = append(again, delivery.Again{Delivery: d.ID, Lane: to.Lane, RouteFrom: from})
-			w.add(to.Lane, time.Time{}, d.ID)
+		to := route.Decide(p.reach, r.def.Route[from:], now)
+		if !found || !to.Reachable() {
+			continue
+		}
+		at := r.def.NotBefore(to.Lane, now, p.zone)
+		if !r.def.Over(at) {
+			again = append(again, delivery.Again{Delivery: d.ID, Lane: to.Lane, RouteFrom: from, NotBefore: at})
+			w.add(to.Lane, at, d.ID)
 		}
 	}
 	return again, w

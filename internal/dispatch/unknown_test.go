@@ -312,6 +312,36 @@ func TestWhoSaidStopIsNotSentToAgain(t *testing.T) {
 	})
 }
 
+func TestWhoIsAsleepIsSentToAgainInTheMorning(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d, options{})
+		b.clock.Store(time.Date(2026, 11, 22, 19, 0, 0, 0, time.UTC).UnixMicro())
+		b.make(human{phone: "new", zone: "Europe/London"})
+		b.sim.SetFaults(simulator.Twilio, simulator.Faults{LostAnswerRate: 1})
+		ends := time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
+		hoursAsUsual := func(p *campaign.Patch) { p.AllowedHours = nil }
+		c := b.draft(hoursAsUsual)
+		short := b.draft(func(p *campaign.Patch) { hoursAsUsual(p); p.EndsAt = &ends })
+		b.sendOut(c)
+		b.sendOut(short)
+		b.sim.SetFaults(simulator.Twilio, simulator.Faults{})
+		b.advance(26 * time.Hour) // nine in the evening
+		n, left, err := b.engine.ResolveAll(t.Context(), c.ID, dispatch.Resend, false)
+		require.NoError(t, err)
+		require.Equal(t, [2]int{1, 0}, [2]int{n, left})
+		require.Equal(t, 1, b.report(c).Lanes[channel.LaneSMS].States[delivery.Held])
+		_, left, err = b.engine.ResolveAll(t.Context(), short.ID, dispatch.Resend, false)
+		require.NoError(t, err)
+		require.Equal(t, 1, left, "the campaign is over by the morning")
+		b.drain()
+		require.Equal(t, 1, b.report(c).Lanes[channel.LaneSMS].States[delivery.Held])
+		b.advance(12 * time.Hour)
+		b.drain()
+		require.Equal(t, 1, b.report(c).Lanes[channel.LaneSMS].States[delivery.Accepted])
+	})
+}
+
 func TestNothingOfACancelledCampaignIsSentAgain(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
