@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -44,6 +45,23 @@ func TestEveryRequestIsAsTheProvidersDescribe(t *testing.T) {
 	eventually(t, func(c *assert.CollectT) { require.Equal(c, 80, w.report(c, campaign).count("delivered")) })
 	require.Empty(t, w.sim.SpecErrors())
 	require.Equal(t, w.addressed(t, campaign, "delivered"), w.sentTo())
+}
+
+// Look-ups too are requests that Twilio describes.
+func TestEveryLookUpIsAsTwilioDescribes(t *testing.T) {
+	t.Parallel()
+	specs := officialSpecs(t)
+	w, a := servingApp(t, onSQLite(t), func(c *simulator.Config) { c.Check, c.Receipts.Off = specs.Check, true })
+	people := crowd{sms: 5}
+	w.imported(t, people.file(w))
+	w.sim.SetFaults(simulator.Twilio, simulator.Faults{LostAnswerRate: 1})
+	campaign := w.campaign(t, "sms")
+	eventually(t, func(c *assert.CollectT) { require.Equal(c, [2]int{5, 0}, w.unknowns(c, campaign)) })
+	a.later(t, 3*time.Minute)
+	eventually(t, func(c *assert.CollectT) {
+		require.Empty(c, w.sim.SpecErrors())
+		require.Equal(c, 5, w.report(c, campaign).count("delivered"))
+	})
 }
 
 // Were the check to let everything pass, the test above would say nothing.

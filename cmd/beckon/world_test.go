@@ -107,7 +107,14 @@ func background(t *testing.T, run func(context.Context) error) {
 // not be in it.
 func serving(t *testing.T, database string) *world {
 	t.Helper()
-	w := newWorld(t, database, nil)
+	w, _ := servingApp(t, database, nil)
+	return w
+}
+
+// servingApp is serving with the program in hand. change may be nil.
+func servingApp(t *testing.T, database string, change func(*simulator.Config)) (*world, *app) {
+	t.Helper()
+	w := newWorld(t, database, change)
 	t.Cleanup(func() { w.logs.holdsNone(t, w.hidden) })
 	c, err := readConfig(w.environ)
 	require.NoError(t, err)
@@ -120,7 +127,7 @@ func serving(t *testing.T, database string) *world {
 	background(t, func(ctx context.Context) error { return a.run(ctx, l) })
 	w.leadTo(l.Addr().String())
 	w.open(t)
-	return w
+	return w, a
 }
 
 func (w *world) environ() []string     { return w.settings }
