@@ -34,14 +34,15 @@ func (t *Tx) TimeType() string {
 
 // Analyze tells the planner what tables look like after many rows were written
 // at once: until then it guesses from nothing. Tables that have changed little
-// since are passed over. SQLite keeps its plans by rule.
+// since are passed over, and so are such leaves. SQLite keeps its plans by rule.
 func (d *DB) Analyze(ctx context.Context, tables ...string) error {
 	if d.pool == nil {
 		return nil
 	}
 	var changed []string
 	err := d.read.WithContext(ctx).Raw(`SELECT relname FROM pg_stat_user_tables
-		WHERE relname IN ? AND n_mod_since_analyze > 1000 + n_live_tup / 5 AND schemaname = ANY (current_schemas(FALSE))`, tables).Scan(&changed).Error
+		WHERE (relname IN ? OR relname IN (SELECT leaf FROM leaves WHERE parent IN ?)) AND n_mod_since_analyze > 1000 + n_live_tup / 5
+			AND schemaname = ANY (current_schemas(FALSE))`, tables, tables).Scan(&changed).Error
 	if err == nil && len(changed) > 0 {
 		err = d.write.WithContext(ctx).Exec("ANALYZE " + strings.Join(changed, ", ")).Error
 	}

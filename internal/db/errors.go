@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"regexp"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -17,7 +18,8 @@ import (
 func DuplicateOf(err error) string {
 	var pe *pgconn.PgError
 	if errors.As(err, &pe) && pe.Code == "23505" {
-		return strings.TrimSuffix(pe.ConstraintName, "_key")
+		name := regexp.MustCompile(`_p[0-9]+_`).ReplaceAllString(pe.ConstraintName, "_") // a leaf's stands for its table's
+		return strings.TrimSuffix(name, "_key")
 	}
 	var se *msqlite.Error
 	if errors.As(err, &se) && (se.Code() == 1555 || se.Code() == 2067) {

@@ -80,10 +80,16 @@ type Store struct {
 	db    *db.DB
 	now   func() time.Time
 	grace time.Duration
+	leaf  int64
 }
 
+// LeafWidth is how many deliveries a leaf of the ledger holds on PostgreSQL:
+// about 5 GB with its indexes, so that ten leaves are a hundred million and an
+// old one goes at once.
+const LeafWidth = 10_000_000
+
 // NewStore returns a ledger over an open, migrated database.
-func NewStore(d *db.DB, now func() time.Time) *Store { return &Store{d, now, DefaultGrace} }
+func NewStore(d *db.DB, now func() time.Time) *Store { return &Store{d, now, DefaultGrace, LeafWidth} }
 
 // ErrNone says that there is no such delivery.
 var ErrNone = fault.New(fault.NotFound, "delivery_not_found", "There is no such delivery.")

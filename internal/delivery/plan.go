@@ -35,11 +35,9 @@ func (p *Place) state() State {
 // Write enters places into the ledger under consecutive numbers, in the order
 // given, and returns the first.
 func (s *Store) Write(tx *db.Tx, campaign uuid.UUID, places []Place) (first int64, err error) {
-	err = tx.Raw("UPDATE counters SET next = next + ? WHERE name = 'delivery' RETURNING next", len(places)).Row().Scan(&first)
-	if err != nil {
+	if first, err = s.number(tx, campaign, len(places)); err != nil {
 		return 0, fmt.Errorf("number deliveries: %w", err)
 	}
-	first -= int64(len(places))
 	columns := []string{"id", "campaign_id", "contact_id", "lane", "state", "reason", "not_before", "created_at"}
 	now, rows, width := s.now(), make([][]any, len(places)), len(columns)
 	cells := make([]any, width*len(places))
@@ -56,6 +54,20 @@ func (s *Store) Write(tx *db.Tx, campaign uuid.UUID, places []Place) (first int6
 		return 0, fmt.Errorf("write deliveries: %w", err)
 	}
 	return first, nil
+}
+
+// number hands a campaign its next n numbers, with room for their deliveries,
+// and returns the first. The counter stays this transaction's until it ends.
+func (s *Store) number(tx *db.Tx, campaign uuid.UUID, n int) (first int64, err error) {
+	var past int64
+	if err := tx.Raw("UPDATE counters SET next = next + ? WHERE name = 'delivery' RETURNING next", n).Row().Scan(&past); err != nil {
+		return 0, err
+	}
+	first = past - int64(n)
+	if err := tx.GrowLedger(first, past, s.leaf); err != nil {
+		return 0, err
+	}
+	return first, tx.Exec("INSERT INTO delivery_blocks (first_id, past_id, campaign_id) VALUES (?, ?, ?)", first, past, campaign).Error
 }
 
 // Batch is the work of one send job: the deliveries of one lane in a range of

@@ -3,11 +3,11 @@ package webhook_test
 import (
 	"errors"
 	"maps"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"beckon/internal/channel"
@@ -142,16 +142,66 @@ func TestPurgeForgetsOnlyWhatWasAppliedLongAgo(t *testing.T) {
 		require.NoError(t, b.Purge(t.Context(), b.now().Add(-30*24*time.Hour)))
 		require.Equal(t, 4, b.count("callbacks"))
 		require.Equal(t, 1, b.count("callbacks WHERE applied_at IS NULL"))
+		leaves, err := d.Leaves(t.Context(), "callbacks")
+		require.NoError(t, err)
+		if d.Engine() == "postgres" {
+			require.Len(t, leaves, 2, "today's, and the one that holds what was never applied")
+			require.Equal(t, "callbacks_p"+noon.Format("20060102"), leaves[0].Leaf)
+		}
 	})
 }
 
-// insert stores callbacks that were applied at the given time.
-func (b *bundle) insert(n int, applied time.Time) {
+// A callback is known again on the day it came. On PostgreSQL it is stored and
+// applied again on another day, and that must change nothing (rule 8).
+func TestTheSameCallbackOnAnotherDayChangesNothing(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d)
+		b.take("message")
+		before := b.world()
+		b.advance(24 * time.Hour)
+		b.take("message")
+		want := map[string]int{"sqlite": 1, "postgres": 2}[d.Engine()]
+		require.Equal(t, want, b.count("callbacks WHERE applied_at IS NOT NULL"))
+		require.Equal(t, before, b.world())
+	})
+}
+
+// Room for callbacks is made ahead, and when nobody did, as they come.
+func TestThereIsAlwaysRoomForCallbacks(t *testing.T) {
+	t.Parallel()
+	d := dbtest.Postgres(t)
+	b := setup(t, d)
+	names := func() (out []string) {
+		leaves, err := d.Leaves(t.Context(), "callbacks")
+		require.NoError(t, err)
+		for _, l := range leaves {
+			out = append(out, strings.TrimPrefix(l.Leaf, "callbacks_p"))
+		}
+		return out
+	}
+	require.Empty(t, names())
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() { b.accept(channel.SMS, twilio(int64(i+1), status("delivered", ""))) })
+	}
+	wg.Wait()
+	require.Equal(t, 8, b.count("callbacks"))
+	require.Equal(t, []string{noon.Format("20060102")}, names())
+	require.NoError(t, d.GrowCallbacks(t.Context(), noon, 3))
+	require.NoError(t, d.GrowCallbacks(t.Context(), noon, 3))
+	require.Len(t, names(), 4)
+	require.Equal(t, noon.AddDate(0, 0, 3).Format("20060102"), names()[3])
+}
+
+// insert stores callbacks that came and were applied at the given time.
+func (b *bundle) insert(n int, at time.Time) {
+	require.NoError(b.t, b.d.GrowCallbacks(b.t.Context(), at, 0))
 	b.tx(func(tx *db.Tx) error {
 		rows := make([][]any, n)
 		for i := range rows {
-			id := uuid.Must(uuid.NewV7())
-			rows[i] = []any{id.String(), "messenger", id[:], []byte("{}"), applied, applied}
+			id := db.IDAt(at)
+			rows[i] = []any{id.String(), "messenger", id[:], []byte("{}"), at, at}
 		}
 		return tx.Copy("callbacks", []string{"id", "channel", "hash", "body", "received_at", "applied_at"}, rows)
 	})

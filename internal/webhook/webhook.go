@@ -64,13 +64,15 @@ type callback struct {
 func New(p Parts) *Inbox {
 	i := &Inbox{p}
 	queue.Handle(p.Queue, applyParallel, i.apply)
-	queue.Handle(p.Queue, 1, func(ctx context.Context, _ queue.Job[purgeJob]) error { return i.Purge(ctx, p.Now().Add(-keep)) })
+	queue.Handle(p.Queue, 1, i.tidy)
 	p.Queue.Every(time.Hour, purgeJob{})
 	return i
 }
 
 // Accept checks a callback's signature and stores it with its job. When it
-// returns nil the callback is committed; the same one again changes nothing.
+// returns nil the callback is committed; the same one again changes nothing. On
+// PostgreSQL one that was taken on an earlier day is stored again, and applied
+// again, which changes nothing either.
 func (i *Inbox) Accept(ctx context.Context, kind channel.Kind, cb channel.Callback) error {
 	receiver, ok := i.Receivers[kind]
 	if !ok {
@@ -83,8 +85,16 @@ func (i *Inbox) Accept(ctx context.Context, kind channel.Kind, cb channel.Callba
 	if err != nil {
 		return fmt.Errorf("store a callback: %w", err)
 	}
-	row := callback{ID: uuid.Must(uuid.NewV7()), Channel: kind, Hash: fingerprint(kind, cb), URL: cb.URL, Headers: string(headers), Body: cb.Body, ReceivedAt: i.Now()}
-	if err := i.DB.Transact(ctx, func(tx *db.Tx) error { return i.store(ctx, tx, row) }); err != nil {
+	now := i.Now()
+	row := callback{ID: db.IDAt(now), Channel: kind, Hash: fingerprint(kind, cb), URL: cb.URL, Headers: string(headers), Body: cb.Body, ReceivedAt: now}
+	store := func() error { return i.DB.Transact(ctx, func(tx *db.Tx) error { return i.store(ctx, tx, row) }) }
+	err = store()
+	if db.NoLeaf(err) { // nobody has made room for today yet
+		if err = i.DB.GrowCallbacks(ctx, now, 0); err == nil {
+			err = store()
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("store a callback: %w", err)
 	}
 	return nil
@@ -95,7 +105,7 @@ func absent(kind channel.Kind) error {
 }
 
 func (i *Inbox) store(ctx context.Context, tx *db.Tx, row callback) error {
-	res := tx.Exec(`INSERT INTO callbacks (id, channel, hash, url, headers, body, received_at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (hash) DO NOTHING`,
+	res := tx.Exec(`INSERT INTO callbacks (id, channel, hash, url, headers, body, received_at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 		row.ID, row.Channel, row.Hash, row.URL, row.Headers, row.Body, row.ReceivedAt)
 	if res.Error != nil || res.RowsAffected == 0 {
 		return res.Error
@@ -109,34 +119,3 @@ func fingerprint(kind channel.Kind, cb channel.Callback) []byte {
 	h.Write(cb.Body)
 	return h.Sum(nil)
 }
-
-// purgeJob forgets old callbacks.
-type purgeJob struct{}
-
-// Kind names the job.
-func (purgeJob) Kind() string { return "webhook.purge" }
-
-// keep is how long callbacks are kept after they were applied: as long as one
-// may come again.
-const keep = 30 * 24 * time.Hour
-
-// Purge forgets callbacks that were applied before the given moment, a bounded
-// number at a time.
-func (i *Inbox) Purge(ctx context.Context, before time.Time) error {
-	for {
-		var gone int64
-		err := i.DB.Transact(ctx, func(tx *db.Tx) error {
-			res := tx.Exec("DELETE FROM callbacks WHERE id IN (SELECT id FROM callbacks WHERE applied_at < ? ORDER BY id LIMIT ?)", before, purgeAtOnce)
-			gone = res.RowsAffected
-			return res.Error
-		})
-		if err != nil {
-			return fmt.Errorf("forget old callbacks: %w", err)
-		}
-		if gone < purgeAtOnce {
-			return nil
-		}
-	}
-}
-
-const purgeAtOnce = 1000

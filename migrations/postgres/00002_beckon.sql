@@ -132,6 +132,7 @@ CREATE TABLE campaigns (
     planned_at     timestamptz, -- when planning ended
     started_at     timestamptz,
     finished_at    timestamptz,
+    report         jsonb, -- the last one, once the campaign's deliveries are given up
     created_at     timestamptz NOT NULL,
     updated_at     timestamptz NOT NULL
 );
@@ -146,6 +147,13 @@ INSERT INTO counters (name, next) VALUES ('delivery', 1);
 -- The ledger: one contact's place in one campaign. Columns that change while
 -- sending stand in no index, and each page has room for every row once more, so
 -- that PostgreSQL can update rows in place.
+--
+-- It is kept in leaves by number. Numbers are handed out in time, so a leaf is a
+-- stretch of time, and old campaigns go by dropping leaves. UNIQUE (campaign_id,
+-- contact_id) can hold inside a leaf only: that a contact has one place in a
+-- campaign whose places lie in two leaves is the work of campaigns.planned_to.
+-- It walks the contacts in order and moves in the transaction that writes their
+-- places, from the very value that was read, or that transaction is given up.
 CREATE TABLE deliveries (
     id           BIGINT PRIMARY KEY,
     campaign_id  uuid NOT NULL,
@@ -167,10 +175,9 @@ CREATE TABLE deliveries (
     returned_at  timestamptz,
     replied_at   timestamptz,
     created_at   timestamptz NOT NULL,
-    UNIQUE (campaign_id, contact_id),
     CHECK (state IN ('pending', 'sending', 'accepted', 'delivered', 'failed', 'unknown', 'unreachable', 'held', 'expired', 'cancelled')),
     CHECK ((state = 'unreachable') = (lane = ''))
-) WITH (fillfactor = 45);
+) PARTITION BY RANGE (id);
 CREATE INDEX deliveries_contact ON deliveries (contact_id, id);
 
 -- Tries of deliveries that did not end well, written when their outcome is
@@ -190,6 +197,14 @@ CREATE TABLE attempts (
     looked_at   timestamptz, -- when somebody began to ask
     resent_at   timestamptz, -- when a person had an unknown one sent again
     PRIMARY KEY (delivery_id, n)
+) PARTITION BY RANGE (delivery_id);
+
+-- Which campaign a block of numbers was handed to. It stays when the campaign's
+-- deliveries are dropped, so that their links still lead to the bot.
+CREATE TABLE delivery_blocks (
+    first_id    BIGINT PRIMARY KEY,
+    past_id     BIGINT NOT NULL, -- the next block's first
+    campaign_id uuid NOT NULL REFERENCES campaigns (id) ON DELETE CASCADE
 );
 CREATE INDEX attempts_sought ON attempts (lane, started_at) WHERE outcome = 'unknown' AND looks < 3;
 
@@ -214,11 +229,14 @@ CREATE TABLE line_stops (
     retry_at   timestamptz NOT NULL
 );
 
--- Providers' callbacks, stored before they are answered.
+-- Providers' callbacks, stored before they are answered, in leaves by the day
+-- they came: the ids hold the time. A callback is known again by its hash on the
+-- same day; one that comes on another day is applied again, which changes
+-- nothing.
 CREATE TABLE callbacks (
-    id          uuid PRIMARY KEY,
+    id          uuid PRIMARY KEY, -- version 7, of received_at
     channel     TEXT NOT NULL,
-    hash        bytea NOT NULL UNIQUE,
+    hash        bytea NOT NULL, -- unique in each leaf
     url         TEXT NOT NULL DEFAULT '',
     headers     jsonb NOT NULL DEFAULT '{}',
     body        bytea NOT NULL,
@@ -226,7 +244,72 @@ CREATE TABLE callbacks (
     applied_at  timestamptz,
     events      INTEGER NOT NULL DEFAULT 0,
     problem     TEXT NOT NULL DEFAULT ''
-);
+) PARTITION BY RANGE (id);
+
+-- What is kept in leaves, and from which value up to which.
+CREATE VIEW leaves AS
+SELECT p.relname AS parent, c.relname AS leaf, bounds[1] AS low, bounds[2] AS high
+FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
+CROSS JOIN LATERAL regexp_match(pg_get_expr(c.relpartbound, c.oid), '^FOR VALUES FROM \(''(.*)''\) TO \(''(.*)''\)$') AS bounds
+WHERE p.relkind = 'p' AND p.relnamespace = CAST(CAST(current_schema() AS text) AS regnamespace);
+
+-- Makes a leaf beside the others. Attaching it, other than creating it in its
+-- place, holds up nobody who reads or writes.
+-- +goose StatementBegin
+CREATE FUNCTION add_leaf(parent TEXT, leaf TEXT, low TEXT, high TEXT, uniq TEXT, storage TEXT) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL) WITH (%s)', leaf, parent, storage);
+    IF uniq <> '' THEN
+        EXECUTE format('ALTER TABLE %I ADD UNIQUE (%s)', leaf, uniq);
+    END IF;
+    EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', parent, leaf, low, high);
+END $$;
+-- +goose StatementEnd
+
+-- Makes sure that the numbers from first on have leaves, up to past. The lock
+-- keeps two transactions from making the same leaf.
+-- +goose StatementBegin
+CREATE FUNCTION grow_ledger(first BIGINT, past BIGINT, width BIGINT) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    top BIGINT;
+    next BIGINT;
+BEGIN
+    SELECT MAX(CAST(high AS bigint)) INTO top FROM leaves WHERE parent = 'deliveries';
+    IF top >= past THEN
+        RETURN;
+    END IF;
+    LOCK TABLE ONLY deliveries, ONLY attempts IN SHARE UPDATE EXCLUSIVE MODE;
+    SELECT COALESCE(MAX(CAST(high AS bigint)), first / width * width) INTO top FROM leaves WHERE parent = 'deliveries';
+    WHILE top < past LOOP
+        next := (top / width + 1) * width;
+        PERFORM add_leaf('deliveries', 'deliveries_p' || top, CAST(top AS text), CAST(next AS text), 'campaign_id, contact_id', 'fillfactor = 45');
+        PERFORM add_leaf('attempts', 'attempts_p' || top, CAST(top AS text), CAST(next AS text), '', 'fillfactor = 90');
+        top := next;
+    END LOOP;
+END $$;
+-- +goose StatementEnd
+
+-- Makes sure that a day has a leaf for its callbacks. Rows that are written once
+-- and updated once keep some room.
+-- +goose StatementBegin
+CREATE FUNCTION grow_callbacks(day DATE) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    name TEXT := 'callbacks_p' || to_char(day, 'YYYYMMDD');
+BEGIN
+    IF EXISTS (SELECT FROM leaves WHERE leaf = name) THEN
+        RETURN;
+    END IF;
+    LOCK TABLE ONLY callbacks IN SHARE UPDATE EXCLUSIVE MODE;
+    IF EXISTS (SELECT FROM leaves WHERE leaf = name) THEN
+        RETURN;
+    END IF;
+    PERFORM add_leaf('callbacks', name, CAST(first_id_of(day) AS text), CAST(first_id_of(day + 1) AS text), 'hash', 'fillfactor = 90');
+END $$;
+-- +goose StatementEnd
+
+-- The lowest id of version 7 that a day has.
+CREATE FUNCTION first_id_of(day DATE) RETURNS uuid LANGUAGE sql IMMUTABLE AS
+$$ SELECT CAST(lpad(to_hex(CAST(extract(epoch FROM day) * 1000 AS bigint)), 12, '0') || '00000000000000000000' AS uuid) $$;
 
 -- Streamed imports: the body in parts, and what came of its lines.
 CREATE TABLE imports (

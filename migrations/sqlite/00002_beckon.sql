@@ -132,6 +132,7 @@ CREATE TABLE campaigns (
     planned_at     timestamp, -- when planning ended
     started_at     timestamp,
     finished_at    timestamp,
+    report         text, -- the last one, once the campaign's deliveries are given up
     created_at     timestamp NOT NULL,
     updated_at     timestamp NOT NULL
 );
@@ -191,6 +192,14 @@ CREATE TABLE attempts (
     PRIMARY KEY (delivery_id, n)
 );
 CREATE INDEX attempts_sought ON attempts (lane, started_at) WHERE outcome = 'unknown' AND looks < 3;
+
+-- Which campaign a block of numbers was handed to. It stays when the campaign's
+-- deliveries are deleted, so that their links still lead to the bot.
+CREATE TABLE delivery_blocks (
+    first_id    INTEGER PRIMARY KEY,
+    past_id     INTEGER NOT NULL, -- the next block's first
+    campaign_id text NOT NULL REFERENCES campaigns (id) ON DELETE CASCADE
+);
 
 -- Work for one job: the deliveries of one lane in a range of ids.
 CREATE TABLE batches (
