@@ -129,6 +129,7 @@ func (a *app) wireEngine() {
 	a.optIns = token.NewService(a.tokens, token.Options{Pages: a.pages, Asker: a.channels.asker(), Guard: a.config.AskAgain})
 	a.optIns.Register(a.queue)
 	a.answers.Register(a.queue)
+	a.ledger.Register(a.queue, a.config.Keep)
 }
 
 func (a *app) coder(purpose string) link.Coder { return link.NewCoder(a.box.Key("link"), purpose) }

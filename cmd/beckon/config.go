@@ -34,6 +34,7 @@ type Config struct {
 	AskAgain     time.Duration `env:"BECKON_ASK_AGAIN_AFTER" envDefault:"168h"`
 	StopWithin   time.Duration `env:"BECKON_STOP_WITHIN" envDefault:"30s"`
 	MaxImport    int64         `env:"BECKON_MAX_IMPORT_BYTES" envDefault:"1073741824"`
+	Keep         time.Duration `env:"BECKON_KEEP_CAMPAIGNS" envDefault:"0"`
 	Parallel     int           `env:"BECKON_PARALLEL" envDefault:"4"`
 	UnknownGrace time.Duration `env:"BECKON_UNKNOWN_GRACE" envDefault:"24h"`
 	JobTimeout   time.Duration `env:"BECKON_JOB_TIMEOUT" envDefault:"30s"`
@@ -181,6 +182,9 @@ func checkWork(c *Config) (out []string) {
 	if c.JobTimeout < 15*time.Second || c.JobTimeout > 30*time.Second {
 		out = append(out, "BECKON_JOB_TIMEOUT must be between 15s and 30s")
 	}
+	if c.Keep != 0 && c.Keep < leastKeep {
+		out = append(out, "BECKON_KEEP_CAMPAIGNS must be 0, for ever, or at least 720h: links to unsubscribe must work as long")
+	}
 	if c.Parallel < 1 || c.Parallel > 64 {
 		out = append(out, "BECKON_PARALLEL must be between 1 and 64")
 	}
@@ -200,6 +204,9 @@ func checkRole(c *Config) []string {
 	}
 	return nil
 }
+
+// leastKeep is how long the links to unsubscribe in an e-mail must work.
+const leastKeep = 30 * 24 * time.Hour
 
 func isPostgres(address string) bool {
 	return strings.HasPrefix(address, "postgres://") || strings.HasPrefix(address, "postgresql://")

@@ -63,6 +63,7 @@ func mistakes() map[string]string {
 		"BECKON_JOB_TIMEOUT=14s":                                  "BECKON_JOB_TIMEOUT must be between 15s and 30s",
 		"BECKON_JOB_TIMEOUT=1m":                                   "BECKON_JOB_TIMEOUT must be between 15s and 30s",
 		"BECKON_UNKNOWN_GRACE=-1s":                                "BECKON_UNKNOWN_GRACE must not be negative",
+		"BECKON_KEEP_CAMPAIGNS=24h":                               "BECKON_KEEP_CAMPAIGNS must be 0, for ever, or at least 720h",
 		"BECKON_PARALLEL=65":                                      "BECKON_PARALLEL must be between 1 and 64",
 		"META_GRAPH_URL=https://user:hushhush@example.com":        "META_GRAPH_URL must be an http or https URL without query",
 		"META_GRAPH_VERSION=25":                                   "META_GRAPH_VERSION must look like v25.0",

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"beckon"
@@ -37,11 +38,15 @@ func (s *Server) followLink(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	c.Response().Header().Set(headerRobots, "noindex, nofollow")
+	to := "https://m.me/" + url.PathEscape(home.MMe)
+	if home.ContactID == uuid.Nil { // given up long ago: the bot is still there
+		return c.Redirect(http.StatusFound, to)
+	}
 	if byPerson(c.Request()) {
 		s.Clicks.Note(id)
 	}
-	c.Response().Header().Set(headerRobots, "noindex, nofollow")
-	return c.Redirect(http.StatusFound, "https://m.me/"+url.PathEscape(home.MMe)+"?ref="+url.QueryEscape(c.Param("code")))
+	return c.Redirect(http.StatusFound, to+"?ref="+url.QueryEscape(c.Param("code")))
 }
 
 // home returns the delivery that a code was made for and where it belongs.
@@ -53,6 +58,15 @@ func (s *Server) home(c echo.Context, coder link.Coder) (int64, delivery.Home, e
 	}
 	home, err := s.Ledger.Home(c.Request().Context(), id)
 	return id, home, err
+}
+
+// person is home for somebody who unsubscribes: it must be known who.
+func (s *Server) person(c echo.Context) (delivery.Home, error) {
+	_, home, err := s.home(c, s.Unsubscribes)
+	if err == nil && home.ContactID == uuid.Nil {
+		err = delivery.ErrNone
+	}
+	return home, err
 }
 
 // byPerson tells a tap from a program that fetches a preview of the link.
@@ -83,7 +97,7 @@ func previewers() []string {
 // showUnsubscribe serves GET /u/{code}. It changes nothing: mail programs and
 // scanners open every link.
 func (s *Server) showUnsubscribe(c echo.Context) error {
-	_, home, err := s.home(c, s.Unsubscribes)
+	home, err := s.person(c)
 	if errors.Is(err, delivery.ErrNone) {
 		return s.leaf(c, http.StatusNotFound, "unknown.html", home)
 	}
@@ -97,7 +111,7 @@ func (s *Server) showUnsubscribe(c echo.Context) error {
 // mail programs.
 func (s *Server) unsubscribe(c echo.Context) error {
 	ctx := c.Request().Context()
-	_, home, err := s.home(c, s.Unsubscribes)
+	home, err := s.person(c)
 	if errors.Is(err, delivery.ErrNone) {
 		return s.leaf(c, http.StatusNotFound, "unknown.html", home)
 	}

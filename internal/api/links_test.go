@@ -4,11 +4,13 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"beckon/internal/api/gen"
 	"beckon/internal/channel"
+	"beckon/internal/db"
 	"beckon/internal/db/dbtest"
 )
 
@@ -44,6 +46,30 @@ func TestALinkLeadsIntoTheChat(t *testing.T) {
 		require.EqualValues(t, 1, s.clicked())
 		require.NotNil(t, ask[gen.DeliveryDetail](s, 200, "GET", "/v1/deliveries/4", "").ClickedAt)
 		require.NotContains(t, s.logs.String(), code)
+	})
+}
+
+// The links of a campaign whose deliveries are given up still lead to the bot;
+// who unsubscribes by one is not known any more.
+func TestOldLinksStillLeadIntoTheChat(t *testing.T) {
+	t.Parallel()
+	eachService(t, func(t *testing.T, s *service) {
+		id := s.started(s.newTown()).ID.String()
+		before := s.do(call{Method: "GET", Path: "/v1/campaigns/" + id + "/report"}).Body.String()
+		require.NoError(t, s.db.Transact(t.Context(), func(tx *db.Tx) error {
+			return tx.Exec("UPDATE campaigns SET state = 'cancelled', finished_at = ? WHERE id = ?", s.parts.Now(), id).Error
+		}))
+		done, err := s.parts.Ledger.Forget(t.Context(), s.parts.Now().Add(time.Hour), s.parts.Now().Add(time.Hour))
+		require.NoError(t, err)
+		require.True(t, done)
+		w := s.visit("GET", "/l/"+s.parts.Links.Code(4), nil)
+		require.Equal(t, 302, w.Code)
+		require.Equal(t, "https://m.me/northerncourses", w.Header().Get("Location"))
+		require.Zero(t, s.clicked())
+		require.Equal(t, 404, s.visit("GET", "/u/"+s.parts.Unsubscribes.Code(4), nil).Code)
+		require.Equal(t, 404, s.visit("POST", "/u/"+s.parts.Unsubscribes.Code(4), nil).Code)
+		after := s.do(call{Method: "GET", Path: "/v1/campaigns/" + id + "/report"}).Body.String()
+		require.JSONEq(t, strings.Replace(before, `"running"`, `"cancelled"`, 1), after)
 	})
 }
 

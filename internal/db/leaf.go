@@ -67,30 +67,21 @@ func NoLeaf(err error) bool {
 // those who come later wait behind it.
 const dropPatience = "400ms"
 
-// DropLeaves drops leaves, all or none, if may agrees: it is asked when nobody
-// can write to the tables any more, so it must be quick. nil agrees. The answer
-// is false, and no error, when may did not agree or the tables were too busy:
-// try again later.
-func (d *DB) DropLeaves(ctx context.Context, leaves []Leaf, may func(*Tx) (bool, error)) (dropped bool, err error) {
+// DropLeaves drops leaves, all or none. False, and no error, says that the
+// tables were too busy: try again later.
+func (d *DB) DropLeaves(ctx context.Context, leaves ...Leaf) (dropped bool, err error) {
 	var parents, names []string
 	for _, l := range leaves {
 		parents, names = append(parents, "ONLY "+l.Parent), append(names, l.Leaf)
 	}
 	err = d.Transact(ctx, func(tx *Tx) error {
-		err := tx.Exec("SET LOCAL lock_timeout = '" + dropPatience + "'").Error
-		if err == nil {
-			err = tx.Exec("LOCK TABLE " + strings.Join(parents, ", ") + " IN ACCESS EXCLUSIVE MODE").Error
-		}
-		if err != nil {
-			return err
-		}
-		dropped = true
-		if may != nil {
-			if dropped, err = may(tx); err != nil || !dropped {
+		for _, statement := range []string{"SET LOCAL lock_timeout = '" + dropPatience + "'",
+			"LOCK TABLE " + strings.Join(parents, ", ") + " IN ACCESS EXCLUSIVE MODE", "DROP TABLE " + strings.Join(names, ", ")} {
+			if err := tx.Exec(statement).Error; err != nil {
 				return err
 			}
 		}
-		return tx.Exec("DROP TABLE " + strings.Join(names, ", ")).Error
+		return nil
 	})
 	var pe *pgconn.PgError
 	if errors.As(err, &pe) && pe.Code == "55P03" {
@@ -99,7 +90,7 @@ func (d *DB) DropLeaves(ctx context.Context, leaves []Leaf, may func(*Tx) (bool,
 	if err != nil {
 		return false, fmt.Errorf("drop %v: %w", names, err)
 	}
-	return dropped, nil
+	return true, nil
 }
 
 // IDAt returns a new id of version 7 that holds the given moment, to the

@@ -172,32 +172,37 @@ func narrow[T comparable](q *gorm.DB, column string, v T) *gorm.DB {
 
 // Home is where a delivery's link leads back to, and whose it is.
 type Home struct {
-	ContactID uuid.UUID
+	ContactID uuid.UUID // uuid.Nil once the delivery is given up
 	PageID    uuid.UUID
 	PageName  string
 	MMe       string `gorm:"column:m_me"` // the Page's name at m.me
 }
 
-// Home returns where a delivery belongs.
+// Home returns where a delivery belongs, also when it is given up with its
+// campaign: then only whose it was is not known any more.
 func (s *Store) Home(ctx context.Context, id int64) (Home, error) {
-	return home(s.db.Read(ctx), id)
+	h, err := home(s.db.Read(ctx), "deliveries d", "d.contact_id", "d.id = ?", id)
+	if errors.Is(err, ErrNone) {
+		return home(s.db.Read(ctx), "delivery_blocks d", "NULL", "d.first_id = (SELECT MAX(first_id) FROM delivery_blocks WHERE first_id <= ?) AND ? < d.past_id", id, id)
+	}
+	return h, err
 }
 
-// HomeIn is Home inside a transaction; an unknown delivery has no home and is
-// no error.
+// HomeIn is Home inside a transaction; a delivery that is unknown or given up
+// has no home and is no error.
 func (s *Store) HomeIn(tx *db.Tx, id int64) (Home, error) {
-	h, err := home(tx.DB, id)
+	h, err := home(tx.DB, "deliveries d", "d.contact_id", "d.id = ?", id)
 	if errors.Is(err, ErrNone) {
 		return Home{}, nil
 	}
 	return h, err
 }
 
-func home(q *gorm.DB, id int64) (Home, error) {
+func home(q *gorm.DB, from, contact, where string, args ...any) (Home, error) {
 	var h []Home
-	err := q.Raw(`SELECT d.contact_id, p.id AS page_id, p.name AS page_name,
+	err := q.Raw(`SELECT `+contact+` AS contact_id, p.id AS page_id, p.name AS page_name,
 			CASE WHEN p.username <> '' THEN p.username ELSE p.facebook_page_id END AS m_me
-		FROM deliveries d JOIN campaigns c ON c.id = d.campaign_id JOIN pages p ON p.id = c.page_id WHERE d.id = ?`, id).Scan(&h).Error
+		FROM `+from+` JOIN campaigns c ON c.id = d.campaign_id JOIN pages p ON p.id = c.page_id WHERE `+where, args...).Scan(&h).Error
 	if err != nil {
 		return Home{}, fmt.Errorf("find a delivery's page: %w", err)
 	}

@@ -41,8 +41,21 @@ type Report struct {
 	ToResolve     int // unknown for longer than the grace time: for a person to decide
 }
 
-// Report counts the rows of a campaign in one snapshot.
+// Report accounts for a campaign: by its rows, or, once they are given up, as it
+// was last.
 func (s *Store) Report(ctx context.Context, campaign uuid.UUID) (Report, error) {
+	r, err := s.count(ctx, campaign)
+	if err != nil {
+		return r, err
+	}
+	if last, kept, err := s.keptReport(ctx, campaign); err != nil || kept { // looked for after the rows: they go later
+		return last, err
+	}
+	return r, nil
+}
+
+// count counts the rows of a campaign in one snapshot.
+func (s *Store) count(ctx context.Context, campaign uuid.UUID) (Report, error) {
 	r := Report{Reasons: map[route.Reason]int{}, Lanes: map[channel.Lane]Tally{}}
 	var groups []struct {
 		Lane                          channel.Lane

@@ -74,7 +74,7 @@ func (i *Inbox) dropDays(ctx context.Context, before time.Time) error {
 		if open {
 			continue
 		}
-		if _, err := i.DB.DropLeaves(ctx, []db.Leaf{l}, nil); err != nil {
+		if _, err := i.DB.DropLeaves(ctx, l); err != nil {
 			return err
 		}
 	}
