@@ -57,9 +57,9 @@ func TestOldLinksStillLeadIntoTheChat(t *testing.T) {
 		id := s.started(s.newTown()).ID.String()
 		before := s.do(call{Method: "GET", Path: "/v1/campaigns/" + id + "/report"}).Body.String()
 		require.NoError(t, s.db.Transact(t.Context(), func(tx *db.Tx) error {
-			return tx.Exec("UPDATE campaigns SET state = 'cancelled', finished_at = ? WHERE id = ?", s.parts.Now(), id).Error
+			return tx.Exec("UPDATE campaigns SET finished_at = ? WHERE id = ?", s.parts.Now().Add(-time.Minute), id).Error
 		}))
-		done, err := s.parts.Ledger.Forget(t.Context(), s.parts.Now().Add(time.Hour), s.parts.Now().Add(time.Hour))
+		done, err := s.parts.Ledger.Forget(t.Context(), s.parts.Now(), s.parts.Now().Add(time.Hour))
 		require.NoError(t, err)
 		require.True(t, done)
 		w := s.visit("GET", "/l/"+s.parts.Links.Code(4), nil)
@@ -69,7 +69,7 @@ func TestOldLinksStillLeadIntoTheChat(t *testing.T) {
 		require.Equal(t, 404, s.visit("GET", "/u/"+s.parts.Unsubscribes.Code(4), nil).Code)
 		require.Equal(t, 404, s.visit("POST", "/u/"+s.parts.Unsubscribes.Code(4), nil).Code)
 		after := s.do(call{Method: "GET", Path: "/v1/campaigns/" + id + "/report"}).Body.String()
-		require.JSONEq(t, strings.Replace(before, `"running"`, `"cancelled"`, 1), after)
+		require.JSONEq(t, before, after)
 	})
 }
 
