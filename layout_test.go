@@ -13,6 +13,8 @@ import (
 var floors = [][]string{
 	{"internal/channel", "internal/fault", "internal/db", "internal/seal", "internal/trail", "internal/simulator", "internal/sample"},
 	{"internal/route", "internal/content", "internal/audience", "internal/link", "internal/queue", "internal/hours", "internal/rig"},
+	{"internal/event"},
+	{"internal/line"},
 	{"internal/campaign", "internal/contact", "internal/delivery", "internal/token", "internal/page"},
 	{"internal/dispatch", "internal/webhook"},
 	{"internal/api"},

@@ -21,6 +21,8 @@ import (
 	"beckon/internal/db"
 	"beckon/internal/delivery"
 	"beckon/internal/dispatch"
+	"beckon/internal/event"
+	"beckon/internal/line"
 	"beckon/internal/link"
 	"beckon/internal/page"
 	"beckon/internal/queue"
@@ -44,6 +46,8 @@ type app struct {
 	optIns    *token.Service
 	campaigns *campaign.Service
 	ledger    *delivery.Store
+	lines     *line.Store
+	events    *event.Store
 	engine    *dispatch.Engine
 	inbox     *webhook.Inbox
 	clicks    *delivery.Clicks
@@ -90,6 +94,8 @@ func (a *app) wireStores() {
 	a.contacts = contact.New(a.db, a.queue, a.box, contact.Options{
 		DefaultRegion: a.config.Region, Now: now, Grant: granter(a.tokens), MaxImport: a.config.MaxImport})
 	a.ledger = delivery.NewStore(a.db, now).WithGrace(a.config.UnknownGrace)
+	a.lines = line.NewStore(a.db, line.Rates{Messenger: a.config.MessengerPace, SMS: a.config.SMSPace, Email: a.config.EmailPace}, now)
+	a.events = event.NewStore(a.db, now)
 	a.clicks = delivery.NewClicks(a.ledger, a.log, 200*time.Millisecond)
 	present := map[channel.Kind]bool{}
 	for kind := range a.channels.senders {
@@ -115,7 +121,7 @@ func (a *app) wireEngine() {
 	size := dispatch.DefaultSizes()
 	size.Parallel = a.config.Parallel
 	a.engine = dispatch.New(dispatch.Parts{
-		DB: a.db, Queue: a.queue, Campaigns: a.campaigns, Contacts: a.contacts, Tokens: a.tokens, Ledger: a.ledger, Pages: a.pages,
+		DB: a.db, Queue: a.queue, Campaigns: a.campaigns, Contacts: a.contacts, Tokens: a.tokens, Ledger: a.ledger, Pages: a.pages, Lines: a.lines,
 		Senders:     a.channels.senders,
 		Link:        func(id int64) string { return a.config.PublicURL + "/l/" + links.Code(id) },
 		Unsubscribe: func(id int64) string { return a.config.PublicURL + "/u/" + unsubscribes.Code(id) },
@@ -130,6 +136,7 @@ func (a *app) wireEngine() {
 	a.optIns.Register(a.queue)
 	a.answers.Register(a.queue)
 	a.ledger.Register(a.queue, a.config.Keep)
+	a.events.Register(a.queue)
 }
 
 func (a *app) coder(purpose string) link.Coder { return link.NewCoder(a.box.Key("link"), purpose) }
@@ -179,7 +186,7 @@ func (a *app) handler() (http.Handler, error) {
 	return api.New(api.Parts{
 		Spec: beckon.OpenAPI, DB: a.db, Box: a.box, Keys: a.keys, Answers: a.answers, Log: a.log, Now: now, ImportLimit: a.config.MaxImport,
 		Contacts: a.contacts, Pages: a.pages, Tokens: a.tokens, OptIns: a.optIns, Campaigns: a.campaigns, Engine: a.engine,
-		Ledger: a.ledger, Inbox: a.inbox, Clicks: a.clicks, Links: a.coder(link.PurposeLink), Unsubscribes: a.coder(link.PurposeUnsubscribe),
+		Ledger: a.ledger, Lines: a.lines, Events: a.events, Inbox: a.inbox, Clicks: a.clicks, Links: a.coder(link.PurposeLink), Unsubscribes: a.coder(link.PurposeUnsubscribe),
 		MetaVerify: a.channels.verify(), PublicURL: a.config.PublicURL, Waiting: a.waiting,
 	})
 }

@@ -39,6 +39,11 @@ type Config struct {
 	UnknownGrace time.Duration `env:"BECKON_UNKNOWN_GRACE" envDefault:"24h"`
 	JobTimeout   time.Duration `env:"BECKON_JOB_TIMEOUT" envDefault:"30s"`
 
+	MessengerPace    float64 `env:"BECKON_MESSENGER_PER_SECOND" envDefault:"15"`
+	MessengerAbove40 bool    `env:"BECKON_MESSENGER_ABOVE_40" envDefault:"false"`
+	SMSPace          float64 `env:"BECKON_SMS_SEGMENTS_PER_SECOND" envDefault:"1"`
+	EmailPace        float64 `env:"BECKON_EMAILS_PER_SECOND" envDefault:"0"`
+
 	Meta   Meta
 	Twilio Twilio
 	Mail   Mail
@@ -90,7 +95,7 @@ func readConfig(getenv func() []string) (Config, error) {
 	var c Config
 	err := env.ParseWithOptions(&c, env.Options{Environment: env.ToMap(getenv())})
 	problems, unread := parseProblems(err)
-	for _, check := range []func(*Config) []string{checkServer, checkMeta, checkTwilio, checkMail} {
+	for _, check := range []func(*Config) []string{checkServer, checkPace, checkMeta, checkTwilio, checkMail} {
 		for _, p := range check(&c) {
 			if name, _, _ := strings.Cut(p, " "); !unread[name] {
 				problems = append(problems, p)
@@ -134,6 +139,10 @@ func wanted(t reflect.Type) string {
 		return "debug, info, warn or error"
 	case reflect.TypeFor[time.Duration]():
 		return "a duration, for example 30s"
+	case reflect.TypeFor[float64]():
+		return "a number"
+	case reflect.TypeFor[bool]():
+		return "true or false"
 	}
 	return "a whole number"
 }
@@ -207,6 +216,33 @@ func checkRole(c *Config) []string {
 
 // leastKeep is how long the links to unsubscribe in an e-mail must work.
 const leastKeep = 30 * 24 * time.Hour
+
+// inboxEnds is from where on, in messages a second, a Page's inbox does not show
+// all any more.
+const inboxEnds = 40
+
+func checkPace(c *Config) (out []string) {
+	if (c.MessengerPace == 0 || c.MessengerPace > inboxEnds) && !c.MessengerAbove40 {
+		out = append(out, fmt.Sprintf("BECKON_MESSENGER_PER_SECOND must be above 0 and at most %d: beyond that the page's inbox does not show all messages. To have it so, set BECKON_MESSENGER_ABOVE_40=true", inboxEnds))
+	}
+	for _, p := range []struct {
+		name string
+		pace float64
+	}{
+		{"BECKON_MESSENGER_PER_SECOND", c.MessengerPace}, {"BECKON_SMS_SEGMENTS_PER_SECOND", c.SMSPace}, {"BECKON_EMAILS_PER_SECOND", c.EmailPace},
+	} {
+		if p.pace != 0 && !(p.pace >= slowest && p.pace <= fastest) { // NaN is neither
+			out = append(out, fmt.Sprintf("%s must be 0, or a number from %g to %g", p.name, slowest, float64(fastest)))
+		}
+	}
+	return out
+}
+
+// What a pace may be, in units a second.
+const (
+	slowest = 0.01
+	fastest = 100_000
+)
 
 func isPostgres(address string) bool {
 	return strings.HasPrefix(address, "postgres://") || strings.HasPrefix(address, "postgresql://")

@@ -29,6 +29,7 @@ func TestDefaultsNeedNothingSet(t *testing.T) {
 	require.Equal(t, Config{
 		Addr: "127.0.0.1:8080", Role: RoleAll, PublicURL: "http://127.0.0.1:8080", DataDir: "./data", LogLevel: slog.LevelInfo, LogFormat: "text",
 		AskAgain: 7 * 24 * time.Hour, StopWithin: 30 * time.Second, MaxImport: 1 << 30, Parallel: 4, JobTimeout: 30 * time.Second, UnknownGrace: 24 * time.Hour,
+		MessengerPace: 15, SMSPace: 1,
 		Meta: Meta{GraphURL: "https://graph.facebook.com", GraphVersion: "v25.0"}, Twilio: Twilio{URL: "https://api.twilio.com"}, Mail: Mail{URL: "https://api.sendgrid.com"},
 	}, c)
 	chans, err := openChannels(c)
@@ -65,6 +66,10 @@ func mistakes() map[string]string {
 		"BECKON_UNKNOWN_GRACE=-1s":                                "BECKON_UNKNOWN_GRACE must not be negative",
 		"BECKON_KEEP_CAMPAIGNS=24h":                               "BECKON_KEEP_CAMPAIGNS must be 0, for ever, or at least 720h",
 		"BECKON_PARALLEL=65":                                      "BECKON_PARALLEL must be between 1 and 64",
+		"BECKON_MESSENGER_PER_SECOND=41":                          "BECKON_MESSENGER_PER_SECOND must be above 0 and at most 40",
+		"BECKON_MESSENGER_ABOVE_40=hushhush":                      "BECKON_MESSENGER_ABOVE_40 must be true or false",
+		"BECKON_SMS_SEGMENTS_PER_SECOND=NaN":                      "BECKON_SMS_SEGMENTS_PER_SECOND must be 0, or a number from 0.01 to 100000",
+		"BECKON_EMAILS_PER_SECOND=hushhush":                       "BECKON_EMAILS_PER_SECOND must be a number",
 		"META_GRAPH_URL=https://user:hushhush@example.com":        "META_GRAPH_URL must be an http or https URL without query",
 		"META_GRAPH_VERSION=25":                                   "META_GRAPH_VERSION must look like v25.0",
 		"META_APP_SECRET=hushhush":                                "META_APP_SECRET and META_VERIFY_TOKEN must be set together",
@@ -108,6 +113,16 @@ func TestEachMistakeIsToldOnce(t *testing.T) {
 	}
 }
 
+func TestMessengerGoesFasterThanAnInboxShowsOnlyWhenSaidSo(t *testing.T) {
+	t.Parallel()
+	for pace, allowed := range map[string]bool{"0.5": true, "40": true, "40.1": false, "300": false, "0": false} {
+		_, err := readConfig(environment("BECKON_MESSENGER_PER_SECOND=" + pace))
+		require.Equal(t, allowed, err == nil, pace)
+		_, err = readConfig(environment("BECKON_MESSENGER_PER_SECOND="+pace, "BECKON_MESSENGER_ABOVE_40=true"))
+		require.NoError(t, err, pace)
+	}
+}
+
 func TestChannelsLookAtTheirSettingsBeforeTheStart(t *testing.T) {
 	t.Parallel()
 	for problem, settings := range map[string][]string{
@@ -132,7 +147,7 @@ func TestSettingsAreDocumented(t *testing.T) {
 	text, err := os.ReadFile("../../docs/settings.md")
 	require.NoError(t, err)
 	documented := map[string]string{}
-	for _, row := range regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\|(?: `([^`]*)`)? \\| .+ \\|$").FindAllStringSubmatch(string(text), -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| `([A-Z0-9_]+)` \\|(?: `([^`]*)`)? \\| .+ \\|$").FindAllStringSubmatch(string(text), -1) {
 		require.NotContains(t, documented, row[1])
 		documented[row[1]] = row[2]
 	}

@@ -90,6 +90,9 @@ func standInSettings(sim *simulator.Simulator, c simulator.Config, base string) 
 		"SENDGRID_API_KEY=" + c.SendGridKey,
 		"SENDGRID_WEBHOOK_KEY=" + sim.SendGridPublicKey(),
 		"EMAIL_FROM=" + simulatorEmail,
+		"BECKON_MESSENGER_PER_SECOND=0", // nobody real has an inbox or a phone to fill
+		"BECKON_MESSENGER_ABOVE_40=true",
+		"BECKON_SMS_SEGMENTS_PER_SECOND=0",
 		"EMAIL_POSTAL_ADDRESS=Northern Courses, 1 Example Street, Leeds LS1 1AA",
 	}
 }

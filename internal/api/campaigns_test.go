@@ -128,7 +128,7 @@ func TestTheReportNamesStoppedSenders(t *testing.T) {
 		ask[gen.Campaign](s, 202, "POST", at+"/start", "")
 		require.NoError(t, s.queue.Drain(t.Context(), time.Now()))
 		r := ask[gen.Report](s, 200, "GET", at+"/report", "")
-		require.Equal(t, []gen.StoppedSender{{Sender: "sms", Code: "20003", Since: s.clock.Now()}}, r.Stopped)
+		require.Equal(t, []gen.StoppedSender{{Sender: "sms", Code: "20003", Detail: "bad credentials", Since: s.clock.Now()}}, r.Stopped)
 		require.EqualValues(t, 2, r.Lanes["sms"].States["pending"], "nobody is lost")
 	})
 }

@@ -57,6 +57,8 @@ func tour() []step {
 		{"GET", "/v1/campaigns/{campaign}/report", "", "", nil},
 		{"GET", "/v1/campaigns/{campaign}/deliveries", "", "", nil},
 		{"GET", "/v1/deliveries/2", "", "", nil},
+		{"GET", "/v1/lines", "", "", nil},
+		{"POST", "/v1/lines/messenger:{page}/resume", "", "", nil},
 		{"DELETE", "/v1/contacts/{cat}", "", "", nil},
 		{"GET", "/v1/contacts/{cat}", "", "", nil},
 	}

@@ -2,14 +2,13 @@ package api
 
 import (
 	"context"
-	"fmt"
-	"time"
+	"slices"
 
 	"beckon/internal/api/gen"
 	"beckon/internal/campaign"
 	"beckon/internal/channel"
 	"beckon/internal/delivery"
-	"beckon/internal/page"
+	"beckon/internal/line"
 )
 
 // GetReport serves GET /v1/campaigns/{id}/report.
@@ -53,23 +52,15 @@ func tallyAnswer(t delivery.Tally) gen.Tally {
 func (s *Server) stopped(ctx context.Context, c campaign.Campaign, route []channel.Lane) ([]gen.StoppedSender, error) {
 	var senders []string
 	for _, lane := range route {
-		if kind := lane.Kind(); kind == channel.Messenger {
-			senders = append(senders, page.Line(c.PageID))
-		} else {
-			senders = append(senders, string(kind))
+		if name := lane.Line(c.PageID.String()); !slices.Contains(senders, name) {
+			senders = append(senders, name)
 		}
 	}
-	var rows []struct {
-		Sender, Code string
-		Since        time.Time
-	}
-	err := s.DB.Read(ctx).Raw("SELECT sender, code, since FROM line_stops WHERE sender IN ? AND retry_at > ? ORDER BY sender", senders, s.Now()).Scan(&rows).Error
-	if err != nil {
-		return nil, fmt.Errorf("read which senders are stopped: %w", err)
-	}
-	out := make([]gen.StoppedSender, len(rows))
-	for i, r := range rows {
-		out[i] = gen.StoppedSender{Sender: r.Sender, Code: r.Code, Since: r.Since}
-	}
-	return out, nil
+	slices.Sort(senders)
+	lines, err := s.Lines.Stopped(ctx, senders...)
+	return each(lines, stoppedAnswer), err
+}
+
+func stoppedAnswer(l line.Line) gen.StoppedSender {
+	return gen.StoppedSender{Sender: l.Sender, Code: l.Code, Detail: l.Detail, Since: orZero(l.StoppedAt), RetryAt: l.RetryAt}
 }

@@ -12,6 +12,8 @@ import (
 	"beckon/internal/db"
 	"beckon/internal/delivery"
 	"beckon/internal/dispatch"
+	"beckon/internal/event"
+	"beckon/internal/line"
 	"beckon/internal/link"
 	"beckon/internal/page"
 	"beckon/internal/seal"
@@ -37,6 +39,8 @@ type Parts struct {
 	Campaigns *campaign.Service
 	Engine    *dispatch.Engine
 	Ledger    *delivery.Store
+	Lines     *line.Store
+	Events    *event.Store
 	Inbox     *webhook.Inbox
 	Clicks    *delivery.Clicks
 

@@ -34,6 +34,8 @@ import (
 	"beckon/internal/db/dbtest"
 	"beckon/internal/delivery"
 	"beckon/internal/dispatch"
+	"beckon/internal/event"
+	"beckon/internal/line"
 	"beckon/internal/link"
 	"beckon/internal/page"
 	"beckon/internal/queue"
@@ -113,6 +115,7 @@ func newService(t *testing.T, d *db.DB, absent ...channel.Kind) *service {
 	s.key = s.newKey(Admin)
 	p := Parts{Spec: beckon.OpenAPI, DB: d, Box: box, Keys: s.keys, Log: log, Now: s.clock.Now, ImportLimit: importLimit, PublicURL: publicURL}
 	p.Pages, p.Tokens = page.NewStore(d, box, s.clock.Now), token.NewStore(d, box, s.clock.Now)
+	p.Lines, p.Events = line.NewStore(d, line.Rates{Messenger: 15, SMS: 1}, s.clock.Now), event.NewStore(d, s.clock.Now)
 	p.Contacts = contact.New(d, s.queue, box, contact.Options{DefaultRegion: "GB", Now: s.clock.Now, MaxImport: importLimit, Grant: s.grant(p.Tokens)})
 	p.Ledger = delivery.NewStore(d, s.clock.Now)
 	p.Clicks = delivery.NewClicks(p.Ledger, log, time.Hour)
@@ -161,7 +164,7 @@ func (s *service) wireChannels(p *Parts, log *slog.Logger, absent []channel.Kind
 	s.marks = link.NewCoder(key, link.PurposeMark)
 	p.Campaigns = campaign.NewService(p.DB, s.queue, campaign.Settings{Channels: present, Now: s.clock.Now})
 	p.Engine = dispatch.New(dispatch.Parts{
-		DB: p.DB, Queue: s.queue, Campaigns: p.Campaigns, Contacts: p.Contacts, Tokens: p.Tokens, Ledger: p.Ledger, Pages: p.Pages, Senders: senders,
+		DB: p.DB, Queue: s.queue, Campaigns: p.Campaigns, Contacts: p.Contacts, Tokens: p.Tokens, Ledger: p.Ledger, Pages: p.Pages, Lines: p.Lines, Senders: senders,
 		Link:        func(id int64) string { return publicURL + "/l/" + p.Links.Code(id) },
 		Unsubscribe: func(id int64) string { return publicURL + "/u/" + p.Unsubscribes.Code(id) },
 		Mark:        s.marks.Code,

@@ -1,6 +1,10 @@
 package api
 
-import "beckon/internal/fault"
+import (
+	"github.com/google/uuid"
+
+	"beckon/internal/fault"
+)
 
 // orNull answers an empty text as null.
 func orNull(s string) *string {
@@ -31,4 +35,12 @@ func inQuery(err error) error {
 		out[i] = fault.Field{Pointer: "/query" + f.Pointer, Code: f.Code, Detail: f.Detail}
 	}
 	return fault.InvalidFields(out...)
+}
+
+// idOrNull answers the id of nothing as null.
+func idOrNull(id uuid.UUID) *uuid.UUID {
+	if id == uuid.Nil {
+		return nil
+	}
+	return &id
 }

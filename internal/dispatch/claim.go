@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -58,18 +57,13 @@ func (r *run) mayGo(tx *db.Tx, s *step) (bool, error) {
 		s.wait = pausedFor
 		return false, nil
 	}
-	now := r.engine.Now()
-	if r.def.Over(now) {
+	if r.def.Over(r.engine.Now()) {
 		return false, r.engine.Ledger.EndBatch(tx, r.batch, delivery.Expired)
 	}
-	var until []time.Time
-	err := tx.Raw("SELECT retry_at FROM line_stops WHERE sender = ? AND retry_at > ?", lineOf(r.batch.Lane, r.def.PageID), now).Scan(&until).Error
-	if err != nil {
-		return false, fmt.Errorf("read line stops: %w", err)
-	}
-	if len(until) > 0 {
-		s.wait = until[0].Sub(now)
-		return false, nil
+	g, err := r.engine.Lines.Lease(tx, r.batch.Lane.Line(r.def.PageID.String()), 0)
+	if err != nil || g.Stopped {
+		s.wait = g.Wait
+		return false, err
 	}
 	return true, nil
 }

@@ -29,6 +29,16 @@ type Pages interface {
 	Sender(ctx context.Context, id uuid.UUID) (channel.Page, error)
 }
 
+// Lines says how fast a sender may go, and whether it may go at all.
+type Lines interface {
+	// Lease takes up to want turns of a line; with want 0 it only asks.
+	Lease(tx *db.Tx, name string, want int) (channel.Grant, error)
+	// Owe takes more turns than were leased, or gives back those at its end.
+	Owe(ctx context.Context, g channel.Grant, units int) error
+	// Note acts on what came of a lease.
+	Note(tx *db.Tx, g channel.Grant, campaign uuid.UUID, t channel.Tally) error
+}
+
 // Parts are what the engine drives.
 type Parts struct {
 	DB        *db.DB
@@ -38,6 +48,7 @@ type Parts struct {
 	Tokens    *token.Store
 	Ledger    *delivery.Store
 	Pages     Pages
+	Lines     Lines
 	Senders   map[channel.Kind]channel.Sender
 	// Link and Unsubscribe make a delivery's personal URLs.
 	Link        func(delivery int64) string

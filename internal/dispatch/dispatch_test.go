@@ -249,7 +249,7 @@ func TestAStopThatArrivesMidCampaignCounts(t *testing.T) {
 	})
 }
 
-func TestAStoppedLineBurnsNothingAndGoesOn(t *testing.T) {
+func TestAStoppedLineBurnsNothingUntilItIsResumed(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		b := setup(t, d, options{})
@@ -266,10 +266,13 @@ func TestAStoppedLineBurnsNothingAndGoesOn(t *testing.T) {
 		require.NoError(t, err)
 		require.EqualValues(t, "refused", p.TokenHealth)
 		b.sim.Refuse(simulator.Graph, "*", "")
-		for range 5 {
-			b.advance(2 * time.Minute)
-			b.drain()
-		}
+		b.advance(2 * time.Hour)
+		b.drain()
+		require.Equal(t, 50, b.report(c).Lanes[channel.OneTime].States[delivery.Pending], "nobody resumed it")
+		_, err = b.lines.Resume(t.Context(), channel.OneTime.Line(b.page.ID.String()))
+		require.NoError(t, err)
+		b.advance(2 * time.Minute)
+		b.drain()
 		require.Equal(t, 50, b.report(c).Lanes[channel.OneTime].States[delivery.Accepted])
 		b.onceEach()
 	})

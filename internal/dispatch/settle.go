@@ -18,10 +18,8 @@ import (
 	"beckon/internal/token"
 )
 
-const (
-	retryAfter = 5 * time.Second // when a provider does not say
-	stopFor    = time.Minute     // how long a stopped line rests before one more try
-)
+// retryAfter is when to try again what a provider did not take without saying when.
+const retryAfter = 5 * time.Second
 
 // settled is a try with what came of it.
 type settled struct {
@@ -54,7 +52,7 @@ func (e *Engine) settle(ctx context.Context, tx *db.Tx, def *campaign.Definition
 	for _, o := range outcomes {
 		fx.add(o, def, s.now)
 	}
-	if err := e.apply(ctx, tx, fx, def.PageID); err != nil {
+	if err := e.apply(ctx, tx, fx, def); err != nil {
 		return err
 	}
 	onward, err := e.fallThrough(tx, def, s, fx)
@@ -82,7 +80,7 @@ func (fx *effects) add(o settled, def *campaign.Definition, now time.Time) {
 		fx.back(&set, o, def, now.Add(cmpOr(o.result.RetryAfter, retryAfter)))
 	case channel.StopTheLine:
 		fx.stop = &o.result
-		fx.back(&set, o, def, now.Add(stopFor))
+		fx.back(&set, o, def, now)
 	case channel.Refused, channel.Gone, channel.OptedOut, channel.TokenDead:
 		fx.refused(o)
 		return
@@ -122,8 +120,8 @@ func (fx *effects) token(o settled, to token.Status) {
 }
 
 // apply writes the effects on people, tokens and senders.
-func (e *Engine) apply(ctx context.Context, tx *db.Tx, fx *effects, page uuid.UUID) error {
-	now := e.Now()
+func (e *Engine) apply(ctx context.Context, tx *db.Tx, fx *effects, def *campaign.Definition) error {
+	now, page := e.Now(), def.PageID
 	if _, err := e.Tokens.Settle(ctx, tx, fx.tokens); err != nil {
 		return err
 	}
@@ -137,7 +135,7 @@ func (e *Engine) apply(ctx context.Context, tx *db.Tx, fx *effects, page uuid.UU
 		return err
 	}
 	if fx.stop != nil {
-		return e.stopLine(ctx, tx, fx, page)
+		return e.stopLine(ctx, tx, fx, def)
 	}
 	return nil
 }
@@ -155,25 +153,14 @@ func silenceReason(o settled) string {
 	return contact.ReasonBounce
 }
 
-// lineOf names the sender that a lane uses, for line_stops.
-func lineOf(lane channel.Lane, page uuid.UUID) string {
-	if lane.Kind() == channel.Messenger {
-		return "messenger:" + page.String()
-	}
-	return string(lane.Kind())
-}
-
-// stopLine keeps everybody off a sender that cannot send: nothing else is
-// burned on it. After a rest one batch tries again.
-func (e *Engine) stopLine(ctx context.Context, tx *db.Tx, fx *effects, page uuid.UUID) error {
-	now, lane := e.Now(), fx.ledger[0].Lane
-	line := lineOf(lane, page)
+// stopLine keeps everybody off a sender that cannot send, until somebody resumes
+// it: nothing else is burned on it.
+func (e *Engine) stopLine(ctx context.Context, tx *db.Tx, fx *effects, def *campaign.Definition) error {
+	line := fx.ledger[0].Lane.Line(def.PageID.String())
 	e.Log.ErrorContext(ctx, "sending is stopped", "sender", line, "code", fx.stop.Code, "detail", fx.stop.Detail)
-	err := tx.Exec(`INSERT INTO line_stops (sender, code, detail, since, retry_at) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (sender) DO UPDATE SET code = EXCLUDED.code, detail = EXCLUDED.detail, retry_at = EXCLUDED.retry_at`,
-		line, fx.stop.Code, fx.stop.Detail, now, now.Add(stopFor)).Error
+	err := e.Lines.Note(tx, channel.Grant{Line: line}, def.ID, channel.Tally{Tried: 1, Stop: fx.stop})
 	if err == nil && strings.HasPrefix(fx.stop.Code, "190") {
-		err = tx.Exec("UPDATE pages SET token_health = 'refused' WHERE id = ?", page).Error
+		err = tx.Exec("UPDATE pages SET token_health = 'refused' WHERE id = ?", def.PageID).Error
 	}
 	if err != nil {
 		return fmt.Errorf("stop the line: %w", err)

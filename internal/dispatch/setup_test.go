@@ -25,6 +25,7 @@ import (
 	"beckon/internal/db"
 	"beckon/internal/delivery"
 	"beckon/internal/dispatch"
+	"beckon/internal/line"
 	"beckon/internal/link"
 	"beckon/internal/page"
 	"beckon/internal/queue"
@@ -54,6 +55,7 @@ type bundle struct {
 	tokens    *token.Store
 	campaigns *campaign.Service
 	ledger    *delivery.Store
+	lines     *line.Store
 	engine    *dispatch.Engine
 	page      page.Page
 	marks     link.Coder
@@ -98,6 +100,7 @@ func setup(t testing.TB, d *db.DB, o options) *bundle {
 			senders[kind] = o.wrap(s)
 		}
 	}
+	b.lines = line.NewStore(d, line.Rates{}, b.now)
 	b.campaigns = campaign.NewService(d, b.queue, campaign.Settings{Channels: present, Now: b.now})
 	if o.size.Page == 0 {
 		o.size = dispatch.Sizes{Page: 50, Batch: 20, Parallel: 4}
@@ -105,7 +108,7 @@ func setup(t testing.TB, d *db.DB, o options) *bundle {
 	codes := link.NewCoder(box.Key("link"), link.PurposeLink)
 	b.marks = link.NewCoder(box.Key("link"), link.PurposeMark)
 	b.engine = dispatch.New(dispatch.Parts{DB: d, Queue: b.queue, Campaigns: b.campaigns, Contacts: b.contacts, Tokens: b.tokens, Ledger: b.ledger,
-		Pages: b.pages, Senders: senders, Segments: sms.Segments, Log: log, Now: b.now,
+		Pages: b.pages, Lines: b.lines, Senders: senders, Segments: sms.Segments, Log: log, Now: b.now,
 		Link:        func(id int64) string { return "https://go.example.com/l/" + codes.Code(id) },
 		Unsubscribe: func(id int64) string { return "https://go.example.com/u/" + codes.Code(id) },
 		Mark:        b.marks.Code,

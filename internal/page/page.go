@@ -74,9 +74,6 @@ type Patch struct {
 	OneTime     *Capability
 }
 
-// Line names the Page as a sender, for the stops of lines.
-func Line(id uuid.UUID) string { return "messenger:" + id.String() }
-
 var (
 	graphID  = regexp.MustCompile(`^[0-9]{1,32}$`)
 	username = regexp.MustCompile(`^[A-Za-z0-9.]{0,50}$`)

@@ -10,6 +10,7 @@ import (
 	"beckon/internal/channel"
 	"beckon/internal/db"
 	"beckon/internal/fault"
+	"beckon/internal/line"
 	"beckon/internal/seal"
 )
 
@@ -108,7 +109,7 @@ func (s *Store) ByGraphID(ctx context.Context, graphIDs ...string) (map[string]P
 }
 
 // Patch changes a Page. A new access token starts with its health unknown and
-// lifts the stop of the Page's line, if there is one.
+// resumes the Page's line, if it is stopped.
 func (s *Store) Patch(ctx context.Context, id uuid.UUID, change Patch) (Page, error) {
 	if err := change.check(); err != nil {
 		return Page{}, err
@@ -126,7 +127,7 @@ func (s *Store) Patch(ctx context.Context, id uuid.UUID, change Patch) (Page, er
 			return fmt.Errorf("change page: %w", err)
 		}
 		if change.AccessToken != nil {
-			if err := liftStop(tx, id); err != nil {
+			if err := line.Lift(tx, channel.Window.Line(id.String()), line.ByToken, s.moment()); err != nil {
 				return err
 			}
 		}
@@ -180,7 +181,7 @@ func (s *Store) Delete(ctx context.Context, id uuid.UUID) error {
 		if err := tx.Exec("DELETE FROM pages WHERE id = ?", id).Error; err != nil {
 			return fmt.Errorf("delete page: %w", err)
 		}
-		return liftStop(tx, id)
+		return line.Forget(tx, id)
 	})
 }
 
@@ -215,13 +216,6 @@ func locked(tx *db.Tx, id uuid.UUID) (Page, error) {
 	var p []Page
 	err := tx.Raw("SELECT "+columns+" FROM pages WHERE id = ?"+tx.ForUpdate(), id).Scan(&p).Error
 	return one(p, err)
-}
-
-func liftStop(tx *db.Tx, id uuid.UUID) error {
-	if err := tx.Exec("DELETE FROM line_stops WHERE sender = ?", Line(id)).Error; err != nil {
-		return fmt.Errorf("lift the stop of page %s: %w", id, err)
-	}
-	return nil
 }
 
 func one[T any](found []T, err error) (T, error) {

@@ -216,8 +216,8 @@ func TestNewAccessTokenStartsAfresh(t *testing.T) {
 		require.NoError(t, d.Transact(t.Context(), func(tx *db.Tx) error {
 			return b.store.MarkToken(t.Context(), tx, p.ID, page.HealthRefused)
 		}))
-		stop := "INSERT INTO line_stops (sender, code, detail, since, retry_at) VALUES (?, '190', 'x', ?, ?)"
-		b.exec(t, stop, page.Line(p.ID), b.now, b.now)
+		stop := "INSERT INTO lines (sender, free_at, stopped_at, stop_code, updated_at) VALUES (?, 0, ?, '190', ?)"
+		b.exec(t, stop, "messenger:"+p.ID.String(), b.now, b.now)
 		b.exec(t, stop, "sms", b.now, b.now)
 		got, err := b.store.Get(t.Context(), p.ID)
 		require.NoError(t, err)
@@ -226,14 +226,15 @@ func TestNewAccessTokenStartsAfresh(t *testing.T) {
 		name := "still stopped"
 		_, err = b.store.Patch(t.Context(), p.ID, page.Patch{Name: &name})
 		require.NoError(t, err)
-		require.Equal(t, 2, b.count(t, "SELECT COUNT(*) FROM line_stops"))
+		require.Equal(t, 2, b.count(t, "SELECT COUNT(*) FROM lines WHERE stopped_at IS NOT NULL"))
 
 		fresh := "EAAB-fresh"
 		got, err = b.store.Patch(t.Context(), p.ID, page.Patch{AccessToken: &fresh})
 		require.NoError(t, err)
 		require.Equal(t, page.HealthUnknown, got.TokenHealth)
-		require.Equal(t, 1, b.count(t, "SELECT COUNT(*) FROM line_stops WHERE sender = 'sms'"))
-		require.Equal(t, 1, b.count(t, "SELECT COUNT(*) FROM line_stops"))
+		require.Equal(t, 1, b.count(t, "SELECT COUNT(*) FROM lines WHERE sender = 'sms' AND stopped_at IS NOT NULL"))
+		require.Equal(t, 1, b.count(t, "SELECT COUNT(*) FROM lines WHERE stopped_at IS NOT NULL"))
+		require.Equal(t, 1, b.count(t, "SELECT COUNT(*) FROM events WHERE type = 'line.resumed' AND page_id = ?", p.ID))
 		sender, err := b.store.Sender(t.Context(), p.ID)
 		require.NoError(t, err)
 		require.Equal(t, fresh, sender.AccessToken)

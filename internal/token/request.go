@@ -12,6 +12,7 @@ import (
 	"beckon/internal/channel"
 	"beckon/internal/db"
 	"beckon/internal/fault"
+	"beckon/internal/line"
 )
 
 // ours begins the payloads of our own requests; the request's id follows.
@@ -157,11 +158,11 @@ func inWindow(last *time.Time, now time.Time) bool {
 }
 
 func unguarded(tx *db.Tx, r OptInRequest, guard time.Duration) error {
-	var asked, stopped bool
-	err := errors.Join(
+	var asked bool
+	stopped, err := line.IsStopped(tx, channel.Window.Line(r.PageID.String()))
+	err = errors.Join(err,
 		tx.Raw(`SELECT EXISTS (SELECT 1 FROM opt_in_requests WHERE contact_id = ? AND page_id = ? AND topic = ? AND asked_at > ? AND state <> 'failed')`,
-			r.ContactID, r.PageID, r.Topic, r.AskedAt.Add(-guard)).Scan(&asked).Error,
-		tx.Raw("SELECT EXISTS (SELECT 1 FROM line_stops WHERE sender = ? AND retry_at > ?)", "messenger:"+r.PageID.String(), r.AskedAt).Scan(&stopped).Error)
+			r.ContactID, r.PageID, r.Topic, r.AskedAt.Add(-guard)).Scan(&asked).Error)
 	switch {
 	case err != nil:
 		return fmt.Errorf("look for earlier opt-in requests: %w", err)

@@ -146,7 +146,7 @@ func TestAskIsRefusedWhenItMayNotGoOut(t *testing.T) {
 			{"no_address", fault.Invalid, func(_ *testing.T, k *desk) { k.ask.ContactID = uuid.New() }},
 			{"page_stopped", fault.Unavailable, func(t *testing.T, k *desk) {
 				t.Helper()
-				k.exec(t, "INSERT INTO line_stops (sender, code, detail, since, retry_at) VALUES (?, '190', 'x', ?, ?)", "messenger:"+k.page.String(), k.now, k.now.Add(time.Hour))
+				k.exec(t, "INSERT INTO lines (sender, free_at, stopped_at, stop_code, updated_at) VALUES (?, 0, ?, '190', ?)", "messenger:"+k.page.String(), k.now, k.now)
 			}},
 			{"channel_absent", fault.Unavailable, func(_ *testing.T, k *desk) { k.service = token.NewService(k.store, token.Options{}) }},
 		} {
@@ -167,7 +167,7 @@ func TestAskIsRefusedWhenItMayNotGoOut(t *testing.T) {
 func inWindowAgain(t *testing.T, d *db.DB) *desk {
 	t.Helper()
 	require.NoError(t, d.Transact(t.Context(), func(tx *db.Tx) error {
-		return errors.Join(tx.Exec("DELETE FROM line_stops").Error, tx.Exec("DELETE FROM contacts").Error,
+		return errors.Join(tx.Exec("DELETE FROM lines").Error, tx.Exec("DELETE FROM contacts").Error,
 			tx.Exec("DELETE FROM pages").Error, tx.Exec("DELETE FROM topics WHERE slug <> 'unsorted'").Error)
 	}))
 	return inWindow(t, d)

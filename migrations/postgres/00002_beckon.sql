@@ -220,14 +220,38 @@ CREATE TABLE batches (
 );
 CREATE INDEX batches_open ON batches (campaign_id) WHERE finished_at IS NULL;
 
--- Senders that must not be used now: bad credentials, a restricted Page.
-CREATE TABLE line_stops (
-    sender     TEXT PRIMARY KEY, -- messenger:<page id>, sms, email
-    code       TEXT NOT NULL,
-    detail     TEXT NOT NULL,
-    since      timestamptz NOT NULL,
-    retry_at   timestamptz NOT NULL
+-- Senders: how fast they may go, and whether they may go at all. A sender
+-- without a row goes at its set pace.
+CREATE TABLE lines (
+    sender      TEXT PRIMARY KEY, -- messenger:<page id>, sms, email
+    free_at     BIGINT NOT NULL,  -- turns are given out up to here, in microseconds since 1970
+    share       INTEGER NOT NULL DEFAULT 100, -- percent of its pace, while it is slowed
+    slow_until  timestamptz, -- then it goes up in steps
+    pace        DOUBLE PRECISION NOT NULL DEFAULT 0, -- units a second, while it is slowed and has no set pace
+    stopped_at  timestamptz,
+    stop_code   TEXT NOT NULL DEFAULT '',
+    stop_detail TEXT NOT NULL DEFAULT '',
+    retry_at    timestamptz, -- when a stopped one is tried; NULL: when somebody resumes it
+    rest        INTEGER NOT NULL DEFAULT 0, -- seconds of the last rest
+    tried       INTEGER NOT NULL DEFAULT 0, -- of the chunks that are not judged yet
+    faults      INTEGER NOT NULL DEFAULT 0,
+    refused     INTEGER NOT NULL DEFAULT 0,
+    streak      INTEGER NOT NULL DEFAULT 0, -- bad chunks in a row
+    updated_at  timestamptz NOT NULL
 );
+
+-- What happened, for the outside: no personal data in it.
+CREATE TABLE events (
+    id          uuid PRIMARY KEY,
+    type        TEXT NOT NULL,
+    at          timestamptz NOT NULL,
+    page_id     uuid,
+    campaign_id uuid,
+    contact_id  uuid,
+    delivery_id BIGINT,
+    data        jsonb NOT NULL DEFAULT '{}'
+);
+CREATE INDEX events_type ON events (type, id);
 
 -- Providers' callbacks, stored before they are answered, in leaves by the day
 -- they came: the ids hold the time. A callback is known again by its hash on the

@@ -73,6 +73,18 @@ const (
 	DeliveryStateUnreachable DeliveryState = "unreachable"
 )
 
+// Defines values for EventType.
+const (
+	EventTypeCampaignCancelled EventType = "campaign.cancelled"
+	EventTypeCampaignFinished  EventType = "campaign.finished"
+	EventTypeCampaignPaused    EventType = "campaign.paused"
+	EventTypeCampaignResumed   EventType = "campaign.resumed"
+	EventTypeCampaignStarted   EventType = "campaign.started"
+	EventTypeLineResumed       EventType = "line.resumed"
+	EventTypeLineSlowed        EventType = "line.slowed"
+	EventTypeLineStopped       EventType = "line.stopped"
+)
+
 // Defines values for ImportState.
 const (
 	ImportStateFailed    ImportState = "failed"
@@ -99,6 +111,14 @@ const (
 	LaneHoursDaysThu LaneHoursDays = "thu"
 	LaneHoursDaysTue LaneHoursDays = "tue"
 	LaneHoursDaysWed LaneHoursDays = "wed"
+)
+
+// Defines values for LineState.
+const (
+	LineStateOpen    LineState = "open"
+	LineStateResting LineState = "resting"
+	LineStateSlowed  LineState = "slowed"
+	LineStateStopped LineState = "stopped"
 )
 
 // Defines values for OptInRequestState.
@@ -599,6 +619,39 @@ type EmailContent struct {
 	Text *string `json:"text,omitempty"`
 }
 
+// Event defines model for Event.
+type Event struct {
+	At         time.Time           `json:"at"`
+	CampaignID *openapi_types.UUID `json:"campaign_id"`
+	ContactID  *openapi_types.UUID `json:"contact_id"`
+
+	// Data What more there is to say, by the type.
+	Data       map[string]interface{} `json:"data"`
+	DeliveryID *int64                 `json:"delivery_id"`
+	ID         openapi_types.UUID     `json:"id"`
+	PageID     *openapi_types.UUID    `json:"page_id"`
+
+	// Type `line.stopped`: a sender must not be used (`data`: `sender`, `code`, `detail`, and `retry_at` when it is tried again
+	// by itself). `line.resumed`: it goes on (`by`: `person`, `token` for a new access token, or `probe` for a try that
+	// went well). `line.slowed`: the provider asked for it (`share`: percent of its pace). `campaign.…`: what became of a
+	// campaign.
+	Type EventType `json:"type"`
+}
+
+// EventList defines model for EventList.
+type EventList struct {
+	Data []Event `json:"data"`
+
+	// NextCursor Give it as `cursor` to go on; `null` on the last page.
+	NextCursor *NextCursor `json:"next_cursor"`
+}
+
+// EventType `line.stopped`: a sender must not be used (`data`: `sender`, `code`, `detail`, and `retry_at` when it is tried again
+// by itself). `line.resumed`: it goes on (`by`: `person`, `token` for a new access token, or `probe` for a try that
+// went well). `line.slowed`: the provider asked for it (`share`: percent of its pace). `campaign.…`: what became of a
+// campaign.
+type EventType string
+
 // FieldError defines model for FieldError.
 type FieldError struct {
 	// Code Stable, for programs.
@@ -689,6 +742,52 @@ type LaneReach struct {
 
 	// Reason Why it is closed: `no_address`, `blocked`, `window_closed`, `no_token`, `token_expired`, `capability_off`, `no_consent`, `unsubscribed`, `suppressed`, `not_configured` or `inside_window`.
 	Reason *string `json:"reason"`
+}
+
+// Line defines model for Line.
+type Line struct {
+	// Pace Messages a second that it may do now, segments for `sms`; null: as fast as the provider takes them.
+	Pace      *float64   `json:"pace"`
+	RestUntil *time.Time `json:"rest_until"`
+
+	// Sender `messenger:` and the page's id, `sms` or `email`.
+	Sender string `json:"sender"`
+
+	// Share Percent of its own pace that it may do now.
+	Share int `json:"share"`
+
+	// SlowUntil When it begins to go back up.
+	SlowUntil *time.Time `json:"slow_until"`
+
+	// State `open`: goes at its pace. `slowed`: the provider asked for it, or its limit is nearly used up; it goes back up in
+	// steps. `resting`: throttled, nothing is sent until `rest_until`. `stopped`: see `stop`.
+	State LineState `json:"state"`
+	Stop  *LineStop `json:"stop"`
+}
+
+// LineList defines model for LineList.
+type LineList struct {
+	Data []Line `json:"data"`
+
+	// NextCursor Give it as `cursor` to go on; `null` on the last page.
+	NextCursor *NextCursor `json:"next_cursor"`
+}
+
+// LineState `open`: goes at its pace. `slowed`: the provider asked for it, or its limit is nearly used up; it goes back up in
+// steps. `resting`: throttled, nothing is sent until `rest_until`. `stopped`: see `stop`.
+type LineState string
+
+// LineStop defines model for LineStop.
+type LineStop struct {
+	// Code The provider's code; `provider_down` when it cannot be reached or does not answer, `too_many_refusals` when it refuses most of what is sent.
+	Code string `json:"code"`
+
+	// Detail The reason in words.
+	Detail string `json:"detail"`
+
+	// RetryAt When it is tried again by itself; null: it waits to be resumed.
+	RetryAt *time.Time `json:"retry_at"`
+	Since   time.Time  `json:"since"`
 }
 
 // MessengerAddress defines model for MessengerAddress.
@@ -891,7 +990,7 @@ type Report struct {
 	Returned int64         `json:"returned"`
 	State    CampaignState `json:"state"`
 
-	// Stopped Senders on the route that the provider does not let send now. Nobody is lost meanwhile: it is tried again by itself.
+	// Stopped Senders on the route that are stopped. Nobody is lost meanwhile: what is left goes on when they do.
 	Stopped []StoppedSender `json:"stopped"`
 
 	// TokensGranted Permissions that people of the campaign gave after it reached them.
@@ -954,8 +1053,14 @@ type SMSSample struct {
 
 // StoppedSender defines model for StoppedSender.
 type StoppedSender struct {
-	// Code What the provider said.
+	// Code The provider's code; `provider_down` when it cannot be reached or does not answer, `too_many_refusals` when it refuses most of what is sent.
 	Code string `json:"code"`
+
+	// Detail The reason in words.
+	Detail string `json:"detail"`
+
+	// RetryAt When it is tried again by itself; null: it waits for `POST /v1/lines/{sender}/resume`.
+	RetryAt *time.Time `json:"retry_at"`
 
 	// Sender `messenger:` and the page's id, `sms` or `email`.
 	Sender string    `json:"sender"`
@@ -1228,6 +1333,33 @@ type ResolveDeliveryParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListEventsParams defines parameters for ListEvents.
+type ListEventsParams struct {
+	// Type Only events of this type.
+	Type *EventType `form:"type,omitempty" json:"type,omitempty"`
+
+	// Limit How many at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListLinesParams defines parameters for ListLines.
+type ListLinesParams struct {
+	// Limit How many at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ResumeLineParams defines parameters for ResumeLine.
+type ResumeLineParams struct {
+	// IdempotencyKey Any text that is new for each call you mean, such as a UUID.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // CreateOptInRequestParams defines parameters for CreateOptInRequest.
 type CreateOptInRequestParams struct {
 	// IdempotencyKey Any text that is new for each call you mean, such as a UUID.
@@ -1409,6 +1541,15 @@ type ServerInterface interface {
 	// ResolveDelivery Resolve an unknown delivery
 	// (POST /v1/deliveries/{id}/resolve)
 	ResolveDelivery(ctx echo.Context, id int64, params ResolveDeliveryParams) error
+	// ListEvents Pull events
+	// (GET /v1/events)
+	ListEvents(ctx echo.Context, params ListEventsParams) error
+	// ListLines List senders
+	// (GET /v1/lines)
+	ListLines(ctx echo.Context, params ListLinesParams) error
+	// ResumeLine Resume a sender
+	// (POST /v1/lines/{sender}/resume)
+	ResumeLine(ctx echo.Context, sender string, params ResumeLineParams) error
 	// CreateOptInRequest Ask a contact for a token
 	// (POST /v1/opt-in-requests)
 	CreateOptInRequest(ctx echo.Context, params CreateOptInRequestParams) error
@@ -2127,6 +2268,99 @@ func (w *ServerInterfaceWrapper) ResolveDelivery(ctx echo.Context) error {
 	return err
 }
 
+// ListEvents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListEvents(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListEventsParams
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", ctx.QueryParams(), &params.Type, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListEvents(ctx, params)
+	return err
+}
+
+// ListLines converts echo context to params.
+func (w *ServerInterfaceWrapper) ListLines(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListLinesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListLines(ctx, params)
+	return err
+}
+
+// ResumeLine converts echo context to params.
+func (w *ServerInterfaceWrapper) ResumeLine(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "sender" -------------
+	var sender string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "sender", ctx.Param("sender"), &sender, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sender: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ResumeLineParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResumeLine(ctx, sender, params)
+	return err
+}
+
 // CreateOptInRequest converts echo context to params.
 func (w *ServerInterfaceWrapper) CreateOptInRequest(ctx echo.Context) error {
 	var err error
@@ -2517,6 +2751,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PUT(options.BaseURL+"/v1/contacts/by-external-id/:external_id", wrapper.UpsertContact, options.OperationMiddlewares["upsertContact"]...)
 	router.GET(options.BaseURL+"/v1/deliveries/:id", wrapper.GetDelivery, options.OperationMiddlewares["getDelivery"]...)
 	router.POST(options.BaseURL+"/v1/deliveries/:id/resolve", wrapper.ResolveDelivery, options.OperationMiddlewares["resolveDelivery"]...)
+	router.GET(options.BaseURL+"/v1/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
+	router.GET(options.BaseURL+"/v1/lines", wrapper.ListLines, options.OperationMiddlewares["listLines"]...)
+	router.POST(options.BaseURL+"/v1/lines/:sender/resume", wrapper.ResumeLine, options.OperationMiddlewares["resumeLine"]...)
 	router.POST(options.BaseURL+"/v1/opt-in-requests", wrapper.CreateOptInRequest, options.OperationMiddlewares["createOptInRequest"]...)
 	router.GET(options.BaseURL+"/v1/opt-in-requests/:id", wrapper.GetOptInRequest, options.OperationMiddlewares["getOptInRequest"]...)
 	router.GET(options.BaseURL+"/v1/pages", wrapper.ListPages, options.OperationMiddlewares["listPages"]...)
@@ -3133,6 +3370,73 @@ func (response ResolveDelivery200JSONResponse) VisitResolveDeliveryResponse(w ht
 	return err
 }
 
+type ListEventsRequestObject struct {
+	Params ListEventsParams
+}
+
+type ListEventsResponseObject interface {
+	VisitListEventsResponse(w http.ResponseWriter) error
+}
+
+type ListEvents200JSONResponse EventList
+
+func (response ListEvents200JSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLinesRequestObject struct {
+	Params ListLinesParams
+}
+
+type ListLinesResponseObject interface {
+	VisitListLinesResponse(w http.ResponseWriter) error
+}
+
+type ListLines200JSONResponse LineList
+
+func (response ListLines200JSONResponse) VisitListLinesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeLineRequestObject struct {
+	Sender string `json:"sender"`
+	Params ResumeLineParams
+}
+
+type ResumeLineResponseObject interface {
+	VisitResumeLineResponse(w http.ResponseWriter) error
+}
+
+type ResumeLine200JSONResponse Line
+
+func (response ResumeLine200JSONResponse) VisitResumeLineResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateOptInRequestRequestObject struct {
 	Params CreateOptInRequestParams
 	Body   *CreateOptInRequestJSONRequestBody
@@ -3529,6 +3833,15 @@ type StrictServerInterface interface {
 	// ResolveDelivery Resolve an unknown delivery
 	// (POST /v1/deliveries/{id}/resolve)
 	ResolveDelivery(ctx context.Context, request ResolveDeliveryRequestObject) (ResolveDeliveryResponseObject, error)
+	// ListEvents Pull events
+	// (GET /v1/events)
+	ListEvents(ctx context.Context, request ListEventsRequestObject) (ListEventsResponseObject, error)
+	// ListLines List senders
+	// (GET /v1/lines)
+	ListLines(ctx context.Context, request ListLinesRequestObject) (ListLinesResponseObject, error)
+	// ResumeLine Resume a sender
+	// (POST /v1/lines/{sender}/resume)
+	ResumeLine(ctx context.Context, request ResumeLineRequestObject) (ResumeLineResponseObject, error)
 	// CreateOptInRequest Ask a contact for a token
 	// (POST /v1/opt-in-requests)
 	CreateOptInRequest(ctx context.Context, request CreateOptInRequestRequestObject) (CreateOptInRequestResponseObject, error)
@@ -4443,6 +4756,82 @@ func (sh *strictHandler) ResolveDelivery(ctx echo.Context, id int64, params Reso
 		return err
 	} else if validResponse, ok := response.(ResolveDeliveryResponseObject); ok {
 		return validResponse.VisitResolveDeliveryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListEvents operation middleware
+func (sh *strictHandler) ListEvents(ctx echo.Context, params ListEventsParams) error {
+	var request ListEventsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListEvents(ctx.Request().Context(), request.(ListEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListEventsResponseObject); ok {
+		return validResponse.VisitListEventsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListLines operation middleware
+func (sh *strictHandler) ListLines(ctx echo.Context, params ListLinesParams) error {
+	var request ListLinesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListLines(ctx.Request().Context(), request.(ListLinesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListLines")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListLinesResponseObject); ok {
+		return validResponse.VisitListLinesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ResumeLine operation middleware
+func (sh *strictHandler) ResumeLine(ctx echo.Context, sender string, params ResumeLineParams) error {
+	var request ResumeLineRequestObject
+
+	request.Sender = sender
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResumeLine(ctx.Request().Context(), request.(ResumeLineRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResumeLine")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResumeLineResponseObject); ok {
+		return validResponse.VisitResumeLineResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
