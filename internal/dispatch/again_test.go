@@ -59,10 +59,10 @@ func (a *again) told(kind channel.EventKind, sid string) {
 	})
 }
 
-func (a *again) stands(state delivery.State, lane channel.Lane, sid string) {
+func (a *again) stands(state delivery.State, sid string) {
 	a.t.Helper()
 	got, _ := a.of(a.campaign, a.who)
-	require.Equal(a.t, [3]string{string(state), string(lane), sid}, [3]string{string(got.State), string(got.Lane), got.ProviderID})
+	require.Equal(a.t, [3]string{string(state), "sms", sid}, [3]string{string(got.State), string(got.Lane), got.ProviderID})
 }
 
 func TestProofThatTheFirstOneArrivedCallsAResendOff(t *testing.T) {
@@ -70,12 +70,12 @@ func TestProofThatTheFirstOneArrivedCallsAResendOff(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		a := setup(t, d, options{}).resent(false)
 		a.told(channel.EventAccepted, a.first)
-		a.stands(delivery.Pending, channel.LaneSMS, "") // it may still fail
+		a.stands(delivery.Pending, "") // it may still fail
 		a.told(channel.EventDelivered, a.first)
-		a.stands(delivery.Delivered, channel.LaneSMS, a.first)
+		a.stands(delivery.Delivered, a.first)
 		a.told(channel.EventDelivered, a.first)
 		a.drain()
-		a.stands(delivery.Delivered, channel.LaneSMS, a.first)
+		a.stands(delivery.Delivered, a.first)
 		require.Len(t, a.sim.Texts(a.who.phone), 1, "it is not sent a second time")
 		_, attempts := a.of(a.campaign, a.who)
 		require.Equal(t, []channel.Outcome{channel.Accepted}, outcomes(attempts))
@@ -87,12 +87,12 @@ func TestAFailureOfTheFirstOneDoesNotEndTheSecond(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		a := setup(t, d, options{}).resent(false)
 		a.told(channel.EventFailed, a.first)
-		a.stands(delivery.Pending, channel.LaneSMS, "")
+		a.stands(delivery.Pending, "")
 		a.drain()
-		a.stands(delivery.Accepted, channel.LaneSMS, a.second())
+		a.stands(delivery.Accepted, a.second())
 		a.told(channel.EventFailed, a.first)
 		a.drain()
-		a.stands(delivery.Accepted, channel.LaneSMS, a.second())
+		a.stands(delivery.Accepted, a.second())
 		require.Empty(t, a.sim.Mail(a.who.email))
 		a.told(channel.EventFailed, a.second())
 		a.drain()
@@ -108,16 +108,16 @@ func TestWhenBothAnswersAreLostOnlyProofThatOneWasTakenCounts(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		a := setup(t, d, options{}).resent(true)
 		a.drain()
-		a.stands(delivery.Unknown, channel.LaneSMS, "")
+		a.stands(delivery.Unknown, "")
 		a.told(channel.EventFailed, a.first)
-		a.stands(delivery.Unknown, channel.LaneSMS, "")
+		a.stands(delivery.Unknown, "")
 		a.told(channel.EventAccepted, a.second())
-		a.stands(delivery.Accepted, channel.LaneSMS, a.second())
+		a.stands(delivery.Accepted, a.second())
 		a.told(channel.EventDelivered, a.first)
-		a.stands(delivery.Delivered, channel.LaneSMS, a.second())
+		a.stands(delivery.Delivered, a.second())
 		a.told(channel.EventFailed, a.second())
 		a.drain()
-		a.stands(delivery.Delivered, channel.LaneSMS, a.second())
+		a.stands(delivery.Delivered, a.second())
 		require.Empty(t, a.sim.Mail(a.who.email), "the person has it")
 	})
 }

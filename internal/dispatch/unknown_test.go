@@ -220,7 +220,7 @@ func TestACutOffClaimIsLookedUp(t *testing.T) {
 type dying struct{ *watched }
 
 func (d *dying) Send(ctx context.Context, batch channel.Batch) []channel.Result {
-	d.watched.Sender.Send(ctx, batch)
+	d.Sender.Send(ctx, batch)
 	panic("kill -9")
 }
 
