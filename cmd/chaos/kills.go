@@ -3,14 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"beckon/internal/rig"
 )
 
 // kills ends nodes with kill -9 in the middle of a campaign, again and again,
@@ -104,9 +100,11 @@ func (s *stage) settle(ctx context.Context, campaign string) error {
 	if err := s.calm(ctx); err != nil {
 		return err
 	}
-	if err := s.resend(ctx, campaign); err != nil {
+	var resolved struct{ Resolved, Left int }
+	if err := s.api.Post(ctx, "/v1/campaigns/"+campaign+"/resolve", map[string]any{"action": "resend", "force": true}, &resolved); err != nil {
 		return err
 	}
+	s.note("unknown that a person lets send again, and cannot", "%d, %d", resolved.Resolved, resolved.Left)
 	if err := s.finished(ctx, campaign, 2*time.Minute); err != nil {
 		return err
 	}
@@ -114,17 +112,8 @@ func (s *stage) settle(ctx context.Context, campaign string) error {
 		return err
 	}
 	o.resolved = true
-	s.note("after the unknown were sent again", "")
+	s.must(resolved.Resolved+resolved.Left == f.unknown, "  of", "%d", f.unknown)
+	s.note("and after those were sent again:", "")
 	s.judge(o)
 	return nil
-}
-
-// resend lets everything unknown be sent again.
-func (s *stage) resend(ctx context.Context, campaign string) error {
-	err := s.api.Post(ctx, "/v1/campaigns/"+campaign+"/resolve", map[string]string{"action": "resend"}, nil)
-	var no *rig.StatusError
-	if errors.As(err, &no) && no.Status == http.StatusNotFound {
-		return fmt.Errorf("what is unknown cannot be sent again yet: %w", err)
-	}
-	return err
 }

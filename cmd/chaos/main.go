@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -50,6 +51,7 @@ type options struct {
 type scenario struct {
 	name, engine string
 	inShort      bool // part of the short run
+	alone        bool // what it measures bears nothing else on the machine
 	run          func(ctx context.Context, t *trial) error
 }
 
@@ -62,14 +64,14 @@ const (
 
 func scenarios() []scenario {
 	return []scenario{
-		{"kills", onPostgres, true, kills},
-		{"kills", onSQLite, false, kills},
-		{"database", onPostgres, false, database},
-		{"pause", onPostgres, true, pause},
-		{"pace", onPostgres, false, pace},
-		{"scale", onPostgres, false, scale},
-		{"rolling", onPostgres, false, rolling},
-		{"disk", onSQLite, false, disk},
+		{name: "kills", engine: onPostgres, inShort: true, run: kills},
+		{name: "kills", engine: onSQLite, run: kills},
+		{name: "database", engine: onPostgres, run: database},
+		{name: "rolling", engine: onPostgres, run: rolling},
+		{name: "disk", engine: onSQLite, run: disk},
+		{name: "pause", engine: onPostgres, inShort: true, alone: true, run: pause},
+		{name: "pace", engine: onPostgres, alone: true, run: pace},
+		{name: "scale", engine: onPostgres, alone: true, run: scale},
 	}
 }
 
@@ -143,19 +145,29 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, er
 	return summary(out, trials)
 }
 
-// try runs scenarios: one after the other, or all at once when short, where
-// they mostly wait.
+// atOnce is how many scenarios run side by side, where they mostly wait.
+const atOnce = 2
+
+// try runs scenarios: first those that may go side by side, then the others one
+// after the other. In a short run all go at once.
 func (o options) try(ctx context.Context, chosen []scenario, out, errOut io.Writer) []*trial {
-	trials := make([]*trial, len(chosen))
-	g := errgroup.Group{}
-	g.SetLimit(map[bool]int{false: 1, true: len(chosen)}[o.short])
-	for i, s := range chosen {
-		trials[i] = newTrial(o, s, out, errOut)
-		g.Go(func() error {
-			trials[i].play(ctx)
-			return nil
-		})
+	together := errgroup.Group{}
+	together.SetLimit(atOnce)
+	var trials []*trial
+	saying := &sync.Mutex{}
+	for _, s := range chosen {
+		t := newTrial(o, s, out, errOut)
+		t.saying = saying
+		trials = append(trials, t)
+		if !s.alone || o.short {
+			together.Go(func() error { t.play(ctx); return nil })
+		}
 	}
-	_ = g.Wait() // each trial keeps its own error
+	_ = together.Wait() // each trial keeps its own error
+	for _, t := range trials {
+		if t.alone && !o.short {
+			t.play(ctx)
+		}
+	}
 	return trials
 }

@@ -216,12 +216,18 @@ func (s *stage) state(ctx context.Context, campaign string) (string, error) {
 	return c.State, err
 }
 
-// finished waits for the end of a campaign and until every callback has come
+// finished waits for the end of a campaign, also of what was resolved after it,
+// and until every callback has come
 // and is applied. Nodes may come and go meanwhile.
 func (s *stage) finished(ctx context.Context, campaign string, limit time.Duration) error {
 	err := patiently(ctx, limit, func() (bool, error) {
+		var r report
 		state, err := s.state(ctx, campaign)
-		return state == "finished", err
+		if err != nil || state != "finished" {
+			return false, err
+		}
+		err = s.api.Get(ctx, "/v1/campaigns/"+campaign+"/report", &r)
+		return r.open() == 0, err
 	})
 	if err != nil {
 		return fmt.Errorf("wait for the campaign's end: %w", err)

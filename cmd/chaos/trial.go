@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -16,6 +17,7 @@ type trial struct {
 	options
 	scenario
 	dice   *rand.Rand
+	saying *sync.Mutex // one trial prints at a time
 	out    io.Writer
 	errOut io.Writer
 	said   strings.Builder
@@ -27,7 +29,7 @@ type trial struct {
 func newTrial(o options, s scenario, out, errOut io.Writer) *trial {
 	h := fnv.New64a()
 	_, _ = io.WriteString(h, s.String()) // cannot fail
-	return &trial{options: o, scenario: s, dice: rand.New(rand.NewPCG(o.seed, h.Sum64())), out: out, errOut: errOut}
+	return &trial{options: o, scenario: s, dice: rand.New(rand.NewPCG(o.seed, h.Sum64())), saying: &sync.Mutex{}, out: out, errOut: errOut}
 }
 
 // play runs the scenario and prints what it noted, all at once.
@@ -38,14 +40,21 @@ func (t *trial) play(ctx context.Context) {
 		t.failed = errors.Join(t.failed, cause)
 	}
 	t.took = time.Since(began)
+	t.saying.Lock()
+	defer t.saying.Unlock()
 	fmt.Fprintf(t.out, "\n%s\n%s", t.scenario, &t.said)
 	for _, b := range t.broken {
-		fmt.Fprintf(t.out, "  BROKEN: %s\n", b)
+		fmt.Fprintf(t.out, "%s%s\n", brokenMark, b)
 	}
 	if t.failed != nil {
-		fmt.Fprintf(t.out, "  FAILED: %v\n", t.failed)
+		fmt.Fprintf(t.out, "%s%v\n", failedMark, t.failed)
 	}
 }
+
+const (
+	brokenMark = "  BROKEN: "
+	failedMark = "  FAILED: "
+)
 
 // note writes down a figure.
 func (t *trial) note(name, format string, args ...any) {

@@ -32,6 +32,11 @@ func SQLite() (*Database, error) {
 	return &Database{Setting: "BECKON_DATA_DIR=" + dir, Dir: dir, drop: func() error { return os.RemoveAll(dir) }}, nil
 }
 
+// SQLiteIn makes a database in a folder that the caller removes.
+func SQLiteIn(dir string) *Database {
+	return &Database{Setting: "BECKON_DATA_DIR=" + dir, Dir: dir, drop: func() error { return nil }}
+}
+
 // Postgres makes a database on a server.
 func Postgres(ctx context.Context, server string) (*Database, error) {
 	name := "beckon_rig_" + strings.ToLower(rand.Text()[:10])

@@ -46,7 +46,7 @@ func Import(ctx context.Context, c *Client, body []byte, n int) error {
 	return err
 }
 
-// Draft is a campaign with something to say on every lane.
+// Draft is a campaign with something to say on every lane, at any hour.
 func Draft(page, topic string, lanes ...string) map[string]any {
 	return map[string]any{"name": "rig", "page_id": page, "topic": topic, "route": lanes, "allowed_hours": map[string]any{},
 		"content": map[string]any{
