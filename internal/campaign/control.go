@@ -3,10 +3,12 @@ package campaign
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
 	"beckon/internal/db"
+	"beckon/internal/event"
 	"beckon/internal/fault"
 	"beckon/internal/queue"
 )
@@ -46,8 +48,8 @@ func (s *Service) move(ctx context.Context, id uuid.UUID, verb string, to State,
 				return err
 			}
 		}
-		if also == nil {
-			return nil
+		if err := tell(tx, event.Type("campaign."+verb), id, now); err != nil || also == nil {
+			return err
 		}
 		return also(tx)
 	})
@@ -59,4 +61,9 @@ func (s *Service) move(ctx context.Context, id uuid.UUID, verb string, to State,
 		err = fault.New(fault.Conflict, "wrong_state", "A campaign that is %s cannot be %s.", c.State, verb)
 	}
 	return c, err
+}
+
+// tell writes an event down in the transaction of what it tells.
+func tell(tx *db.Tx, kind event.Type, id uuid.UUID, now time.Time) error {
+	return event.Add(tx, event.Event{Type: kind, At: now, Campaign: id})
 }

@@ -3,6 +3,7 @@ package campaign_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -10,6 +11,7 @@ import (
 	"beckon/internal/campaign"
 	"beckon/internal/db"
 	"beckon/internal/db/dbtest"
+	"beckon/internal/event"
 	"beckon/internal/fault"
 )
 
@@ -42,5 +44,25 @@ func TestACampaignMovesOnlyAsItsStateAllows(t *testing.T) {
 		}
 		_, err := b.Pause(t.Context(), uuid.New())
 		require.True(t, fault.Is(err, fault.NotFound))
+	})
+}
+
+func TestEachMoveIsToldOnce(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d)
+		c := b.started()
+		for _, move := range []func(context.Context, uuid.UUID) (campaign.Campaign, error){b.Pause, b.Pause, b.Resume, b.Cancel, b.Cancel, b.Pause} {
+			b.advance(time.Second)
+			_, _ = move(t.Context(), c.ID) // one that is not allowed is not told either
+		}
+		list, err := event.NewStore(d, func() time.Time { return noon.Add(time.Hour) }).List(t.Context(), uuid.Nil, 10, event.Filter{})
+		require.NoError(t, err)
+		var told []event.Type
+		for _, e := range list {
+			require.Equal(t, c.ID, e.Campaign)
+			told = append(told, e.Type)
+		}
+		require.Equal(t, []event.Type{event.CampaignStarted, event.CampaignPaused, event.CampaignResumed, event.CampaignCancelled}, told)
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"beckon/internal/db"
+	"beckon/internal/event"
 	"beckon/internal/fault"
 	"beckon/internal/queue"
 )
@@ -125,6 +126,9 @@ func (s *Service) begin(ctx context.Context, tx *db.Tx, id uuid.UUID) error {
 	if res.Error != nil || res.RowsAffected == 0 {
 		return res.Error
 	}
+	if err := tell(tx, event.CampaignStarted, id, now); err != nil {
+		return err
+	}
 	return s.queue.Insert(ctx, tx, queue.Order{Args: PlanJob{id}})
 }
 
@@ -175,8 +179,10 @@ func (s *Service) FinishIfDone(ctx context.Context, id uuid.UUID) (bool, error) 
 		now := s.set.Now()
 		res := tx.Exec(`UPDATE campaigns SET state = ?, finished_at = ?, updated_at = ? WHERE id = ? AND state = ? AND planned_at IS NOT NULL
 			AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.campaign_id = campaigns.id AND b.finished_at IS NULL)`, Finished, now, now, id, Running)
-		finished = res.RowsAffected == 1
-		return res.Error
+		if finished = res.RowsAffected == 1; !finished {
+			return res.Error
+		}
+		return tell(tx, event.CampaignFinished, id, now)
 	})
 	if err != nil {
 		return false, fmt.Errorf("finish a campaign: %w", err)

@@ -176,6 +176,9 @@ func TestACampaignEndsWhenItIsPlannedAndNoBatchIsOpen(t *testing.T) {
 		require.Equal(t, campaign.Finished, b.get(c.ID).State)
 		require.Equal(t, noon.Add(time.Hour), b.get(c.ID).FinishedAt.UTC())
 		require.Equal(t, campaign.Running, b.get(other.ID).State)
+		var told int
+		require.NoError(t, d.Read(t.Context()).Raw("SELECT COUNT(*) FROM events WHERE type = 'campaign.finished'").Scan(&told).Error)
+		require.Equal(t, 1, told)
 	})
 }
 

@@ -634,7 +634,7 @@ type Event struct {
 	// Type `line.stopped`: a sender must not be used (`data`: `sender`, `code`, `detail`, and `retry_at` when it is tried again
 	// by itself). `line.resumed`: it goes on (`by`: `person`, `token` for a new access token, or `probe` for a try that
 	// went well). `line.slowed`: the provider asked for it (`share`: percent of its pace). `campaign.…`: what became of a
-	// campaign.
+	// campaign; it is finished again when a late refusal sent somebody on to the next lane.
 	Type EventType `json:"type"`
 }
 
@@ -649,7 +649,7 @@ type EventList struct {
 // EventType `line.stopped`: a sender must not be used (`data`: `sender`, `code`, `detail`, and `retry_at` when it is tried again
 // by itself). `line.resumed`: it goes on (`by`: `person`, `token` for a new access token, or `probe` for a try that
 // went well). `line.slowed`: the provider asked for it (`share`: percent of its pace). `campaign.…`: what became of a
-// campaign.
+// campaign; it is finished again when a late refusal sent somebody on to the next lane.
 type EventType string
 
 // FieldError defines model for FieldError.
