@@ -47,14 +47,17 @@ type Campaign struct {
 	// EscalateAfterHours is how long a silence lasts after a Messenger delivery
 	// before the person gets one more message, on a link-back lane; 0 is never.
 	EscalateAfterHours int
-	State              State
-	PlannedTo          *uuid.UUID // last contact planned
-	PlannedUntil       *uuid.UUID // last contact to plan
-	PlannedAt          *time.Time
-	StartedAt          *time.Time
-	FinishedAt         *time.Time
-	CreatedAt          time.Time
-	UpdatedAt          time.Time
+	// EscalationOf is the campaign whose silent people this one writes to again;
+	// such a campaign is led by that one.
+	EscalationOf *uuid.UUID
+	State        State
+	PlannedTo    *uuid.UUID // last contact planned
+	PlannedUntil *uuid.UUID // last contact to plan
+	PlannedAt    *time.Time
+	StartedAt    *time.Time
+	FinishedAt   *time.Time
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
 }
 
 // Definition is what a campaign means: its stored parts read and compiled. It

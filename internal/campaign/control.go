@@ -39,7 +39,7 @@ func (s *Service) Cancel(ctx context.Context, id uuid.UUID) (Campaign, error) {
 func (s *Service) move(ctx context.Context, id uuid.UUID, verb string, to State, from []State, also func(*db.Tx) error) (Campaign, error) {
 	err := s.db.Transact(ctx, func(tx *db.Tx) error {
 		now := s.set.Now()
-		res := tx.Exec("UPDATE campaigns SET state = ?, updated_at = ? WHERE id = ? AND state IN ?", to, now, id, from)
+		res := tx.Exec("UPDATE campaigns SET state = ?, updated_at = ? WHERE id = ? AND state IN ? AND escalation_of IS NULL", to, now, id, from)
 		if res.Error != nil || res.RowsAffected == 0 {
 			return res.Error
 		}
@@ -48,7 +48,10 @@ func (s *Service) move(ctx context.Context, id uuid.UUID, verb string, to State,
 				return err
 			}
 		}
-		if err := tell(tx, event.Type("campaign."+verb), id, now); err != nil || also == nil {
+		if err := tell(tx, event.Type("campaign."+verb), id, now); err != nil {
+			return err
+		}
+		if err := s.follow(tx, id, to, from); err != nil || also == nil {
 			return err
 		}
 		return also(tx)
@@ -57,6 +60,9 @@ func (s *Service) move(ctx context.Context, id uuid.UUID, verb string, to State,
 		return Campaign{}, fmt.Errorf("move a campaign to %s: %w", to, err)
 	}
 	c, err := s.Get(ctx, id)
+	if err == nil && c.EscalationOf != nil {
+		return c, errLed
+	}
 	if err == nil && c.State != to {
 		err = fault.New(fault.Conflict, "wrong_state", "A campaign that is %s cannot be %s.", c.State, verb)
 	}

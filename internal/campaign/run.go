@@ -126,6 +126,9 @@ func (s *Service) begin(ctx context.Context, tx *db.Tx, id uuid.UUID) error {
 	if res.Error != nil || res.RowsAffected == 0 {
 		return res.Error
 	}
+	if err := s.addEscalation(tx, id); err != nil {
+		return err
+	}
 	if err := tell(tx, event.CampaignStarted, id, now); err != nil {
 		return err
 	}
@@ -140,6 +143,9 @@ func (s *Service) EndPause(ctx context.Context, id uuid.UUID) error {
 		res := tx.Exec("UPDATE campaigns SET state = ?, updated_at = ? WHERE id = ? AND state = ? AND ends_at <= ?", Running, now, id, Paused, now)
 		if res.Error != nil || res.RowsAffected == 0 {
 			return res.Error
+		}
+		if err := s.follow(tx, id, Running, []State{Paused}); err != nil {
+			return err
 		}
 		return s.queue.Insert(ctx, tx, queue.Order{Args: PlanJob{id}})
 	})
@@ -181,6 +187,9 @@ func (s *Service) FinishIfDone(ctx context.Context, id uuid.UUID) (bool, error) 
 			AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.campaign_id = campaigns.id AND b.finished_at IS NULL)`, Finished, now, now, id, Running)
 		if finished = res.RowsAffected == 1; !finished {
 			return res.Error
+		}
+		if err := s.follow(tx, id, Finished, []State{Running}); err != nil {
+			return err
 		}
 		return tell(tx, event.CampaignFinished, id, now)
 	})

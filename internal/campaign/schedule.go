@@ -149,10 +149,9 @@ func (c Campaign) checkEscalation(lanes []channel.Lane) []fault.Field {
 	if c.EscalateAfterHours < 0 || c.EscalateAfterHours > MostEscalateHours {
 		return []fault.Field{{Pointer: at, Code: "out_of_range", Detail: "Must be between 1 and 720 hours, or 0 for never."}}
 	}
-	onMessenger := func(l channel.Lane) bool { return l.Kind() == channel.Messenger }
-	linkBack := func(l channel.Lane) bool { return l.Valid() && !onMessenger(l) }
-	if c.EscalateAfterHours > 0 && (!slices.ContainsFunc(lanes, onMessenger) || !slices.ContainsFunc(lanes, linkBack)) {
-		return []fault.Field{{Pointer: at, Code: "needs_both", Detail: "The route must have a Messenger lane to listen on and a link-back lane to escalate to."}}
+	first := slices.IndexFunc(lanes, func(l channel.Lane) bool { return l.Kind() == channel.Messenger })
+	if c.EscalateAfterHours > 0 && (first < 0 || len(linkBack(lanes[first:])) == 0) {
+		return []fault.Field{{Pointer: at, Code: "needs_both", Detail: "The route must have a Messenger lane to listen on and, after it, a link-back lane to escalate to."}}
 	}
 	return nil
 }

@@ -40,6 +40,7 @@ func TestDefineTellsEachMistakeInTheSchedule(t *testing.T) {
 		"no hour":                {func(c *campaign.Campaign) { c.EscalateAfterHours = -1 }, "/escalate_after_hours out_of_range"},
 		"too many hours":         {func(c *campaign.Campaign) { c.EscalateAfterHours = campaign.MostEscalateHours + 1 }, "/escalate_after_hours out_of_range"},
 		"nothing to escalate to": {func(c *campaign.Campaign) { c.EscalateAfterHours, c.Route = 4, `["window"]` }, "/escalate_after_hours needs_both"},
+		"only before":            {func(c *campaign.Campaign) { c.EscalateAfterHours, c.Route = 4, `["sms","window"]` }, "/escalate_after_hours needs_both"},
 		"nothing to listen on":   {func(c *campaign.Campaign) { c.EscalateAfterHours, c.Route = 4, `["sms"]` }, "/escalate_after_hours needs_both"},
 	} {
 		_, err := scheduled(t, c.change)

@@ -59,6 +59,7 @@ type Delivery struct {
 	ClickedAt   *time.Time
 	ReturnedAt  *time.Time
 	RepliedAt   *time.Time
+	EscalatedAt *time.Time // one more message went to the silent person, see campaign.Campaign.EscalationOf
 	CreatedAt   time.Time
 }
 

@@ -15,6 +15,7 @@ import (
 type Place struct {
 	Contact   uuid.UUID
 	Lane      channel.Lane // "" is unreachable
+	RouteFrom int          // lanes of the route before this one are used up
 	Reason    string       // why unreachable
 	NotBefore time.Time    // held until then; zero is at once
 	Expired   bool         // the deadline has passed
@@ -38,15 +39,15 @@ func (s *Store) Write(tx *db.Tx, campaign uuid.UUID, places []Place) (first int6
 	if first, err = s.number(tx, campaign, len(places)); err != nil {
 		return 0, fmt.Errorf("number deliveries: %w", err)
 	}
-	columns := []string{"id", "campaign_id", "contact_id", "lane", "state", "reason", "not_before", "created_at"}
+	columns := []string{"id", "campaign_id", "contact_id", "lane", "route_from", "state", "reason", "not_before", "created_at"}
 	now, rows, width := s.now(), make([][]any, len(places)), len(columns)
 	cells := make([]any, width*len(places))
 	for i := range places {
 		p, row := &places[i], cells[width*i:width*(i+1)]
 		row[0], row[1], row[2], row[3] = first+int64(i), campaign.String(), p.Contact.String(), string(p.Lane)
-		row[4], row[5], row[7] = string(p.state()), p.Reason, now
+		row[4], row[5], row[6], row[8] = p.RouteFrom, string(p.state()), p.Reason, now
 		if !p.NotBefore.IsZero() {
-			row[6] = p.NotBefore
+			row[7] = p.NotBefore
 		}
 		rows[i] = row
 	}
@@ -70,8 +71,8 @@ func (s *Store) number(tx *db.Tx, campaign uuid.UUID, n int) (first int64, err e
 	return first, tx.Exec("INSERT INTO delivery_blocks (first_id, past_id, campaign_id) VALUES (?, ?, ?)", first, past, campaign).Error
 }
 
-// Batch is the work of one send job: the deliveries of one lane in a range of
-// numbers.
+// Batch is the work of one job: the deliveries of one lane in a range of
+// numbers, or, without a lane, the silence of all of them.
 type Batch struct {
 	ID         uuid.UUID
 	CampaignID uuid.UUID

@@ -37,8 +37,9 @@ type Report struct {
 	Returned      int
 	Replied       int
 	TokensGranted int
-	Settling      int // unknown, and may yet become known by themselves
-	ToResolve     int // unknown for longer than the grace time: for a person to decide
+	Escalated     Tally // one more message to silent people; they count on the Messenger side
+	Settling      int   // unknown, and may yet become known by themselves
+	ToResolve     int   // unknown for longer than the grace time: for a person to decide
 }
 
 // Report accounts for a campaign: by its rows, or, once they are given up, as it
@@ -79,8 +80,38 @@ func (s *Store) count(ctx context.Context, campaign uuid.UUID) (Report, error) {
 		}
 		r.count(g.Lane, g.State, g.Reason, g.N)
 	}
-	r.TokensGranted, err = s.tokensGranted(ctx, campaign)
+	var escalation []uuid.UUID
+	if err := s.db.Read(ctx).Raw("SELECT id FROM campaigns WHERE escalation_of = ?", campaign).Scan(&escalation).Error; err != nil {
+		return r, fmt.Errorf("find a campaign's escalation: %w", err)
+	}
+	for _, id := range escalation {
+		if err := s.countEscalated(ctx, campaign, id, &r); err != nil {
+			return r, err
+		}
+	}
+	r.TokensGranted, err = s.tokensGranted(ctx, append(escalation, campaign))
 	return r, err
+}
+
+// countEscalated adds what came of the second message to those of whom nothing
+// came after the first.
+func (s *Store) countEscalated(ctx context.Context, campaign, escalation uuid.UUID, r *Report) error {
+	var groups []struct {
+		State                         State
+		N, Clicked, Returned, Replied int
+	}
+	err := s.db.Read(ctx).Raw(`SELECT d.state, COUNT(*) AS n, COUNT(CASE WHEN first.clicked_at IS NULL THEN d.clicked_at END) AS clicked,
+			COUNT(CASE WHEN first.returned_at IS NULL THEN d.returned_at END) AS returned, COUNT(CASE WHEN first.replied_at IS NULL THEN d.replied_at END) AS replied
+		FROM deliveries d JOIN deliveries first ON first.campaign_id = ? AND first.contact_id = d.contact_id
+		WHERE d.campaign_id = ? GROUP BY d.state`, campaign, escalation).Scan(&groups).Error
+	if err != nil {
+		return fmt.Errorf("count escalated deliveries: %w", err)
+	}
+	for _, g := range groups {
+		r.Escalated.add(g.State, g.N)
+		r.Clicked, r.Returned, r.Replied = r.Clicked+g.Clicked, r.Returned+g.Returned, r.Replied+g.Replied
+	}
+	return nil
 }
 
 func (r *Report) count(lane channel.Lane, state State, reason route.Reason, n int) {
@@ -101,11 +132,11 @@ func (r *Report) count(lane channel.Lane, state State, reason route.Reason, n in
 
 // tokensGranted counts the permissions that people of the campaign gave after
 // they came back or replied.
-func (s *Store) tokensGranted(ctx context.Context, campaign uuid.UUID) (n int, err error) {
+func (s *Store) tokensGranted(ctx context.Context, campaigns []uuid.UUID) (n int, err error) {
 	err = s.db.Read(ctx).Raw(`SELECT COUNT(DISTINCT t.id) FROM deliveries d JOIN campaigns c ON c.id = d.campaign_id
 		JOIN tokens t ON t.contact_id = d.contact_id AND t.page_id = c.page_id
 			AND (t.granted_at >= d.returned_at OR t.granted_at >= d.replied_at)
-		WHERE d.campaign_id = ? AND (d.returned_at IS NOT NULL OR d.replied_at IS NOT NULL)`, campaign).Row().Scan(&n)
+		WHERE d.campaign_id IN ? AND (d.returned_at IS NOT NULL OR d.replied_at IS NOT NULL)`, campaigns).Row().Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("count tokens granted: %w", err)
 	}

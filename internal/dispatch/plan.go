@@ -94,27 +94,31 @@ func (e *Engine) planPage(ctx context.Context, c *campaign.Campaign, def *campai
 		if !ok {
 			return errOvertaken
 		}
-		return e.writePage(ctx, tx, c.ID, places)
+		return e.writePage(ctx, tx, def, places)
 	})
 	c.PlannedTo = &to
 	return done, err
 }
 
-func (e *Engine) writePage(ctx context.Context, tx *db.Tx, id uuid.UUID, places []delivery.Place) error {
+func (e *Engine) writePage(ctx context.Context, tx *db.Tx, def *campaign.Definition, places []delivery.Place) error {
 	if len(places) == 0 {
 		return nil
 	}
-	first, err := e.Ledger.Write(tx, id, places)
+	first, err := e.Ledger.Write(tx, def.ID, places)
 	if err != nil {
 		return err
 	}
-	w := waiting{}
+	w, last := waiting{}, int64(0)
 	for i, p := range places {
 		if p.Lane != "" && !p.Expired {
-			w.add(p.Lane, p.NotBefore, first+int64(i))
+			last = first + int64(i)
+			w.add(p.Lane, p.NotBefore, last)
 		}
 	}
-	return e.addBatches(ctx, tx, id, w)
+	if err := e.addBatches(ctx, tx, def.ID, w); err != nil {
+		return err
+	}
+	return e.listen(ctx, tx, def, first, last)
 }
 
 // decideAll places everybody, sorted by lane and by the moment from which they

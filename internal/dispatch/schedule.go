@@ -20,6 +20,7 @@ func (e *Engine) handleSchedule() {
 	queue.Handle(e.Queue, 2, func(ctx context.Context, j queue.Job[campaign.EndJob]) error {
 		return e.end(ctx, j.Args.Campaign)
 	})
+	queue.Handle(e.Queue, 2, e.escalate)
 }
 
 // end gives up what still waits of a campaign that was cancelled, or whose
@@ -36,13 +37,23 @@ func (e *Engine) end(ctx context.Context, id uuid.UUID) error {
 	if err != nil {
 		return err
 	}
+	as := delivery.Expired
 	switch {
 	case c.State == campaign.Cancelled:
-		return e.endAs(ctx, id, delivery.Cancelled)
-	case c.State == campaign.Running && c.EndsAt != nil && !e.Now().Before(*c.EndsAt):
-		return e.endAs(ctx, id, delivery.Expired)
+		as = delivery.Cancelled
+	case c.State != campaign.Running || c.EndsAt == nil || e.Now().Before(*c.EndsAt):
+		return nil
 	}
-	return nil
+	escalation, err := e.Campaigns.EscalationID(ctx, id)
+	if err != nil {
+		return err
+	}
+	if escalation != uuid.Nil {
+		if err := e.endAs(ctx, escalation, as); err != nil {
+			return err
+		}
+	}
+	return e.endAs(ctx, id, as)
 }
 
 func (e *Engine) endAs(ctx context.Context, id uuid.UUID, as delivery.State) error {

@@ -126,6 +126,7 @@ CREATE TABLE campaigns (
     ends_at        timestamptz,
     allowed_hours  jsonb, -- NULL is the default
     escalate_after_hours INTEGER NOT NULL DEFAULT 0, -- 0 is never
+    escalation_of  uuid REFERENCES campaigns (id), -- the campaign whose silent people this one writes to again
     state          TEXT NOT NULL CHECK (state IN ('draft', 'scheduled', 'running', 'paused', 'finished', 'cancelled')),
     planned_to     uuid, -- last contact planned
     planned_until  uuid, -- last contact to plan
@@ -136,6 +137,8 @@ CREATE TABLE campaigns (
     created_at     timestamptz NOT NULL,
     updated_at     timestamptz NOT NULL
 );
+
+CREATE UNIQUE INDEX campaigns_escalation ON campaigns (escalation_of) WHERE escalation_of IS NOT NULL;
 
 -- Numbers handed out in blocks.
 CREATE TABLE counters (
@@ -174,6 +177,7 @@ CREATE TABLE deliveries (
     clicked_at   timestamptz,
     returned_at  timestamptz,
     replied_at   timestamptz,
+    escalated_at timestamptz, -- silent on Messenger: one more message is in the escalation of the campaign
     created_at   timestamptz NOT NULL,
     CHECK (state IN ('pending', 'sending', 'accepted', 'delivered', 'failed', 'unknown', 'unreachable', 'held', 'expired', 'cancelled')),
     CHECK ((state = 'unreachable') = (lane = ''))
@@ -208,7 +212,8 @@ CREATE TABLE delivery_blocks (
 );
 CREATE INDEX attempts_sought ON attempts (lane, started_at) WHERE outcome = 'unknown' AND looks < 3;
 
--- Work for one job: the deliveries of one lane in a range of ids.
+-- Work for one job: the deliveries of one lane in a range of ids, or, without a
+-- lane, the silence of all of them.
 CREATE TABLE batches (
     id          uuid PRIMARY KEY,
     campaign_id uuid NOT NULL REFERENCES campaigns (id) ON DELETE CASCADE,

@@ -126,6 +126,7 @@ CREATE TABLE campaigns (
     ends_at        timestamp,
     allowed_hours  text, -- NULL is the default
     escalate_after_hours INTEGER NOT NULL DEFAULT 0, -- 0 is never
+    escalation_of  text REFERENCES campaigns (id), -- the campaign whose silent people this one writes to again
     state          TEXT NOT NULL CHECK (state IN ('draft', 'scheduled', 'running', 'paused', 'finished', 'cancelled')),
     planned_to     text, -- last contact planned
     planned_until  text, -- last contact to plan
@@ -136,6 +137,8 @@ CREATE TABLE campaigns (
     created_at     timestamp NOT NULL,
     updated_at     timestamp NOT NULL
 );
+
+CREATE UNIQUE INDEX campaigns_escalation ON campaigns (escalation_of) WHERE escalation_of IS NOT NULL;
 
 -- Numbers handed out in blocks.
 CREATE TABLE counters (
@@ -166,6 +169,7 @@ CREATE TABLE deliveries (
     clicked_at   timestamp,
     returned_at  timestamp,
     replied_at   timestamp,
+    escalated_at timestamp, -- silent on Messenger: one more message is in the escalation of the campaign
     created_at   timestamp NOT NULL,
     UNIQUE (campaign_id, contact_id),
     CHECK (state IN ('pending', 'sending', 'accepted', 'delivered', 'failed', 'unknown', 'unreachable', 'held', 'expired', 'cancelled')),
@@ -201,7 +205,8 @@ CREATE TABLE delivery_blocks (
     campaign_id text NOT NULL REFERENCES campaigns (id) ON DELETE CASCADE
 );
 
--- Work for one job: the deliveries of one lane in a range of ids.
+-- Work for one job: the deliveries of one lane in a range of ids, or, without a
+-- lane, the silence of all of them.
 CREATE TABLE batches (
     id          text PRIMARY KEY,
     campaign_id text NOT NULL REFERENCES campaigns (id) ON DELETE CASCADE,
