@@ -171,7 +171,7 @@ func (s *Server) campaignAnswer(c campaign.Campaign) (gen.Campaign, error) {
 	}
 	out := gen.Campaign{ID: c.ID, State: gen.CampaignState(c.State), Name: c.Name, PageID: c.PageID, Topic: c.Topic, Audience: audienceAnswer(c.Audience),
 		Route: each(lanes, func(l channel.Lane) gen.Lane { return gen.Lane(l) }), FallThrough: c.FallThrough, Warnings: warnings,
-		StartsAt: c.StartsAt, StartsLocal: c.StartsLocal, EndsAt: c.EndsAt,
+		StartsAt: c.StartsAt, StartsLocal: c.StartsLocal, EndsAt: c.EndsAt, EscalationOf: c.EscalationOf,
 		CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, StartedAt: c.StartedAt, FinishedAt: c.FinishedAt}
 	if c.AllowedHours != nil {
 		out.AllowedHours = gen.AllowedHours(*c.AllowedHours)

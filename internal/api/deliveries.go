@@ -42,7 +42,7 @@ func (s *Server) delivery(ctx context.Context, id int64) (gen.DeliveryDetail, er
 	a := deliveryAnswer(d)
 	return gen.DeliveryDetail{ID: a.ID, CampaignID: a.CampaignID, ContactID: a.ContactID, Lane: a.Lane, State: a.State, Reason: a.Reason, Code: a.Code,
 		CreatedAt: a.CreatedAt, SentAt: a.SentAt, AcceptedAt: a.AcceptedAt, DeliveredAt: a.DeliveredAt, ReadAt: a.ReadAt,
-		ClickedAt: a.ClickedAt, ReturnedAt: a.ReturnedAt, RepliedAt: a.RepliedAt, Attempts: each(attempts, attemptAnswer)}, nil
+		ClickedAt: a.ClickedAt, ReturnedAt: a.ReturnedAt, RepliedAt: a.RepliedAt, EscalatedAt: a.EscalatedAt, Attempts: each(attempts, attemptAnswer)}, nil
 }
 
 // listDeliveries serves GET /v1/campaigns/{id}/deliveries: a page, or an
@@ -70,7 +70,7 @@ func (s *Server) listDeliveries(c echo.Context) error {
 func deliveryAnswer(d delivery.Delivery) gen.Delivery {
 	return gen.Delivery{ID: d.ID, CampaignID: d.CampaignID, ContactID: d.ContactID, Lane: orNull(string(d.Lane)),
 		State: gen.DeliveryState(d.State), Reason: orNull(d.Reason), Code: orNull(d.Code), CreatedAt: d.CreatedAt, SentAt: d.SentAt, AcceptedAt: d.AcceptedAt,
-		DeliveredAt: d.DeliveredAt, ReadAt: d.ReadAt, ClickedAt: d.ClickedAt, ReturnedAt: d.ReturnedAt, RepliedAt: d.RepliedAt}
+		DeliveredAt: d.DeliveredAt, ReadAt: d.ReadAt, ClickedAt: d.ClickedAt, ReturnedAt: d.ReturnedAt, RepliedAt: d.RepliedAt, EscalatedAt: d.EscalatedAt}
 }
 
 func attemptAnswer(a delivery.Attempt) gen.Attempt {

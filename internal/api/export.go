@@ -83,7 +83,7 @@ func writeLines(w io.Writer, rows []gen.Delivery) error {
 }
 
 func beginCSV(w io.Writer) error {
-	_, err := io.WriteString(w, "id,contact_id,lane,state,reason,code,created_at,sent_at,accepted_at,delivered_at,read_at,clicked_at,returned_at,replied_at\n")
+	_, err := io.WriteString(w, "id,contact_id,lane,state,reason,code,created_at,sent_at,accepted_at,delivered_at,read_at,clicked_at,returned_at,replied_at,escalated_at\n")
 	return err
 }
 
@@ -91,7 +91,7 @@ func writeCSV(w io.Writer, rows []gen.Delivery) error {
 	out := csv.NewWriter(w)
 	for _, r := range rows {
 		cells := []string{strconv.FormatInt(r.ID, 10), r.ContactID.String(), orZero(r.Lane), string(r.State), inert(orZero(r.Reason)), inert(orZero(r.Code)), when(&r.CreatedAt)}
-		for _, t := range []*time.Time{r.SentAt, r.AcceptedAt, r.DeliveredAt, r.ReadAt, r.ClickedAt, r.ReturnedAt, r.RepliedAt} {
+		for _, t := range []*time.Time{r.SentAt, r.AcceptedAt, r.DeliveredAt, r.ReadAt, r.ClickedAt, r.ReturnedAt, r.RepliedAt, r.EscalatedAt} {
 			cells = append(cells, when(t))
 		}
 		if err := out.Write(cells); err != nil {

@@ -36,6 +36,7 @@ func reportAnswer(c campaign.Campaign, route []channel.Lane, r delivery.Report, 
 	out := gen.Report{State: gen.CampaignState(c.State), Audience: int64(r.Audience),
 		Messenger: tallyAnswer(r.Messenger), LinkBack: tallyAnswer(r.LinkBack), Unreachable: unreachable(r.Unreachable.Total, r.Reasons),
 		Lanes: map[string]gen.Tally{}, Clicked: int64(r.Clicked), Returned: int64(r.Returned), Replied: int64(r.Replied),
+		Escalated:     gen.Escalated{CampaignID: r.Escalation, Total: int64(r.Escalated.Total), States: counts(r.Escalated.States)},
 		TokensGranted: int64(r.TokensGranted), Stopped: stopped,
 		Unknown: gen.UnknownCount{Settling: int64(r.Settling), ToResolve: int64(r.ToResolve)}}
 	for _, lane := range route { // those that nobody took are shown as well

@@ -76,3 +76,29 @@ func TestAPageHasATimeZone(t *testing.T) {
 		require.Nil(t, ask[gen.Page](s, 200, "GET", at, "").TimeZone)
 	})
 }
+
+func TestAnEscalationIsShownButLedByItsCampaign(t *testing.T) {
+	t.Parallel()
+	eachService(t, func(t *testing.T, s *service) {
+		town := s.newTown()
+		c := s.newCampaign(town.page, `,"allowed_hours":{},"escalate_after_hours":2`)
+		at := "/v1/campaigns/" + c.ID.String()
+		ask[gen.Campaign](s, 202, "POST", at+"/start", "")
+		s.work()
+		r := ask[gen.Report](s, 200, "GET", at+"/report", "")
+		require.Equal(t, gen.CampaignStateRunning, r.State, "it listens")
+		require.Zero(t, r.Escalated.Total)
+		child := "/v1/campaigns/" + r.Escalated.CampaignID.String()
+		require.Equal(t, c.ID, *ask[gen.Campaign](s, 200, "GET", child, "").EscalationOf)
+		require.Len(t, ask[gen.CampaignList](s, 200, "GET", "/v1/campaigns", "").Data, 1)
+		s.refused(409, "led_by_campaign", post(child+"/pause", ""))
+
+		s.clock.Pass(2 * time.Hour)
+		require.NoError(t, s.queue.Drain(t.Context(), time.Now().Add(6*time.Hour)))
+		r = ask[gen.Report](s, 200, "GET", at+"/report", "")
+		require.Positive(t, r.Escalated.Total)
+		require.Equal(t, map[string]int64{"accepted": r.Escalated.Total}, r.Escalated.States)
+		list := ask[gen.DeliveryList](s, 200, "GET", child+"/deliveries", "")
+		require.Len(t, list.Data, int(r.Escalated.Total))
+	})
+}

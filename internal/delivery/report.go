@@ -37,9 +37,10 @@ type Report struct {
 	Returned      int
 	Replied       int
 	TokensGranted int
-	Escalated     Tally // one more message to silent people; they count on the Messenger side
-	Settling      int   // unknown, and may yet become known by themselves
-	ToResolve     int   // unknown for longer than the grace time: for a person to decide
+	Escalation    *uuid.UUID // the campaign that the Escalated are in, if it asks for one
+	Escalated     Tally      // one more message to silent people; they count on the Messenger side
+	Settling      int        // unknown, and may yet become known by themselves
+	ToResolve     int        // unknown for longer than the grace time: for a person to decide
 }
 
 // Report accounts for a campaign: by its rows, or, once they are given up, as it
@@ -85,6 +86,7 @@ func (s *Store) count(ctx context.Context, campaign uuid.UUID) (Report, error) {
 		return r, fmt.Errorf("find a campaign's escalation: %w", err)
 	}
 	for _, id := range escalation {
+		r.Escalation = &id
 		if err := s.countEscalated(ctx, campaign, id, &r); err != nil {
 			return r, err
 		}

@@ -271,15 +271,18 @@ type Campaign struct {
 	Audience Audience `json:"audience"`
 
 	// Content What is said, per channel. Every channel on the route needs its part before the start.
-	Content            Content            `json:"content"`
-	CreatedAt          time.Time          `json:"created_at"`
-	EndsAt             *time.Time         `json:"ends_at"`
-	EscalateAfterHours *int               `json:"escalate_after_hours"`
-	FallThrough        bool               `json:"fall_through"`
-	FinishedAt         *time.Time         `json:"finished_at"`
-	ID                 openapi_types.UUID `json:"id"`
-	Name               string             `json:"name"`
-	PageID             openapi_types.UUID `json:"page_id"`
+	Content            Content    `json:"content"`
+	CreatedAt          time.Time  `json:"created_at"`
+	EndsAt             *time.Time `json:"ends_at"`
+	EscalateAfterHours *int       `json:"escalate_after_hours"`
+
+	// EscalationOf The campaign whose silent people this one writes to again; it is led by that one, and not in the list of campaigns.
+	EscalationOf *openapi_types.UUID `json:"escalation_of"`
+	FallThrough  bool                `json:"fall_through"`
+	FinishedAt   *time.Time          `json:"finished_at"`
+	ID           openapi_types.UUID  `json:"id"`
+	Name         string              `json:"name"`
+	PageID       openapi_types.UUID  `json:"page_id"`
 
 	// Route The lanes to try, in order of preference.
 	Route     Route      `json:"route"`
@@ -550,7 +553,10 @@ type Delivery struct {
 	ContactID   openapi_types.UUID `json:"contact_id"`
 	CreatedAt   time.Time          `json:"created_at"`
 	DeliveredAt *time.Time         `json:"delivered_at"`
-	ID          int64              `json:"id"`
+
+	// EscalatedAt When one more message went to a person who stayed silent, on a link-back lane: it is a delivery of the campaign's escalation.
+	EscalatedAt *time.Time `json:"escalated_at"`
+	ID          int64      `json:"id"`
 
 	// Lane The lane taken; `null` when none was open.
 	Lane   *string    `json:"lane"`
@@ -580,7 +586,10 @@ type DeliveryDetail struct {
 	ContactID   openapi_types.UUID `json:"contact_id"`
 	CreatedAt   time.Time          `json:"created_at"`
 	DeliveredAt *time.Time         `json:"delivered_at"`
-	ID          int64              `json:"id"`
+
+	// EscalatedAt When one more message went to a person who stayed silent, on a link-back lane: it is a delivery of the campaign's escalation.
+	EscalatedAt *time.Time `json:"escalated_at"`
+	ID          int64      `json:"id"`
 
 	// Lane The lane taken; `null` when none was open.
 	Lane   *string    `json:"lane"`
@@ -617,6 +626,17 @@ type EmailContent struct {
 
 	// Text Template.
 	Text *string `json:"text,omitempty"`
+}
+
+// Escalated One more message, on a link-back lane, to people who stayed silent on Messenger. They count on the Messenger side; their clicks,
+// returns and replies are in the counts above, each person once.
+type Escalated struct {
+	// CampaignID The escalation, a campaign of its own: its deliveries can be listed. `null` when the campaign asks for none.
+	CampaignID *openapi_types.UUID `json:"campaign_id"`
+
+	// States Deliveries by state.
+	States map[string]int64 `json:"states"`
+	Total  int64            `json:"total"`
 }
 
 // Event defines model for Event.
@@ -979,6 +999,10 @@ type Reach struct {
 type Report struct {
 	Audience int64 `json:"audience"`
 	Clicked  int64 `json:"clicked"`
+
+	// Escalated One more message, on a link-back lane, to people who stayed silent on Messenger. They count on the Messenger side; their clicks,
+	// returns and replies are in the counts above, each person once.
+	Escalated Escalated `json:"escalated"`
 
 	// Lanes By the lane a delivery took last.
 	Lanes     map[string]Tally `json:"lanes"`
