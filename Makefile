@@ -5,7 +5,7 @@ LINT = $(GO) tool -modfile=tools/lint/go.mod golangci-lint
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint tidy generate check bench postgres
+.PHONY: help demo build test lint tidy generate check bench scale postgres
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -42,3 +42,8 @@ bench: postgres ## measure imports, planning and sending, on both databases
 	$(GO) build -o ./bin/bench ./cmd/bench
 	$(GO) run ./internal/db/dbtest/withpostgres -durable ./bin/bench -beckon ./bin/beckon $(BENCH)
 	@$(GO) run ./internal/db/dbtest/withpostgres $(GO) test -count=1 -v -run TestABatchCostsAFixedNumberOfStatements ./internal/dispatch | grep 'statements per batch'
+
+scale: postgres ## measure what a message costs beside ten million others, for docs/scaling.md
+	$(GO) build -o ./bin/beckon ./cmd/beckon
+	$(GO) build -o ./bin/bench ./cmd/bench
+	$(GO) run ./internal/db/dbtest/withpostgres -durable ./bin/bench -beckon ./bin/beckon -limit 60m -rows 10000000 $(SCALE)

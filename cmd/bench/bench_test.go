@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -9,11 +10,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"beckon/internal/db/dbtest"
 	"beckon/internal/rig"
 	"beckon/internal/simulator"
 )
@@ -131,4 +136,28 @@ func TestRecorderKeepsTheLongestCallAndPassesAllOn(t *testing.T) {
 	call.Path = "/graph/v25.0/2/messages"
 	_, err = flood(t.Context(), back.URL, call, 4, 50)
 	require.ErrorContains(t, err, "status 4", "a call that is refused is not counted as fast")
+}
+
+func TestScaleCountsWhatAMessageCosts(t *testing.T) {
+	t.Parallel()
+	c, err := dbtest.StartCluster(true)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, c.Stop()) })
+	env := func(name string) string { return map[string]string{dbtest.EnvURL: c.URL}[name] }
+	var out bytes.Buffer
+	require.NoError(t, run(t.Context(), []string{"-beckon", built(t), "-rows", "150000", "-most", "10000", "-limit", "3m"}, env, &out, io.Discard), &out)
+	row := regexp.MustCompile(`\| 10,000 \| 150,000 \| 20 \| (\d+)\.\d \| [1-9]\d* µs \| [1-9]\d*\.\d \| [1-9]\d* bytes \| `).FindStringSubmatch(out.String())
+	require.NotEmpty(t, row, &out)
+	statements, err := strconv.Atoi(row[1])
+	require.NoError(t, err)
+	require.Greater(t, statements, 5)
+	require.Less(t, statements, 30)
+	require.Regexp(t, `bytes per delivery: [1-9]\d\d in the table, [1-9]\d* in its indexes`, out.String())
+	conn, err := pgx.Connect(t.Context(), c.URL)
+	require.NoError(t, err)
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	var left int
+	require.NoError(t, conn.QueryRow(t.Context(), "SELECT COUNT(*) FROM pg_database WHERE datname LIKE 'beckon%'").Scan(&left))
+	require.Zero(t, left)
+	require.ErrorContains(t, run(t.Context(), []string{"-beckon", os.Args[0], "-rows", "1"}, noEnv, &out, io.Discard), "make scale")
 }

@@ -38,6 +38,8 @@ type options struct {
 	verbose  bool
 	server   string // PostgreSQL; "" leaves it out
 	limit    time.Duration
+	rows     int   // of old campaigns, when scale is measured; else 0
+	sizes    []int // of the campaigns that are measured beside them
 }
 
 const shortRun = 5_000
@@ -52,9 +54,16 @@ func parse(args []string, getenv func(string) string, errOut io.Writer) (options
 	f.BoolVar(&o.receipts, "receipts", false, "let the stand-ins post receipts while sending is measured")
 	f.BoolVar(&o.verbose, "verbose", false, "show what the program logs")
 	f.DurationVar(&o.limit, "limit", 15*time.Minute, "give up after this")
+	f.IntVar(&o.rows, "rows", 0, "measure instead what a message costs beside so many deliveries of old campaigns, on PostgreSQL")
+	most := f.Int("most", 1_000_000, "with -rows: leave out campaigns to more people than this")
 	short := f.Bool("short", false, fmt.Sprintf("only %d people: for a look, not for figures", shortRun))
 	if err := f.Parse(args); err != nil {
 		return o, err
+	}
+	for _, n := range scaleSizes() {
+		if n <= *most {
+			o.sizes = append(o.sizes, n)
+		}
 	}
 	if *short {
 		o.contacts = shortRun
@@ -91,6 +100,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, out, er
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, o.limit, errors.New("it takes longer than -limit allows"))
 	defer cancel()
+	if o.rows > 0 {
+		return runScale(ctx, o, out, errOut)
+	}
 	fmt.Fprintf(out, "%d contacts, %d processors shared by beckon, the stand-ins, the database and this program, Go %s\n", o.contacts, runtime.NumCPU(), runtime.Version())
 	t := &table{}
 	b := &bench{options: o, log: out, errOut: errOut}

@@ -32,7 +32,7 @@ func health(e *echo.Echo, d *db.DB, waiting func() string) {
 		}
 		if waiting != nil {
 			if what := waiting(); what != "" {
-				return fault.New(fault.Unavailable, "unavailable", "%s", what)
+				return writeProblem(c, problemFor(c, problemOf(fault.New(fault.Unavailable, "unavailable", "%s", what)))) // and no line in the log: nothing is wrong
 			}
 		}
 		return fine(c)

@@ -120,9 +120,7 @@ func fieldErrors(fields []fault.Field) []gen.FieldError {
 // are ours.
 func problems(log *slog.Logger) echo.HTTPErrorHandler {
 	return func(err error, c echo.Context) {
-		p := problemOf(err)
-		p.Type, p.RequestID = problemType+p.Code, requestID(c)
-		c.Set(problemCode, p.Code)
+		p := problemFor(c, problemOf(err))
 		if p.Status >= http.StatusInternalServerError && !gone(c) {
 			log.Log(c.Request().Context(), levelOf(p.Status), "request failed", "error", err)
 		}
@@ -133,6 +131,13 @@ func problems(log *slog.Logger) echo.HTTPErrorHandler {
 			log.WarnContext(c.Request().Context(), "problem not answered", "error", err)
 		}
 	}
+}
+
+// problemFor completes a problem by what the request knows.
+func problemFor(c echo.Context, p gen.Problem) gen.Problem {
+	p.Type, p.RequestID = problemType+p.Code, requestID(c)
+	c.Set(problemCode, p.Code)
+	return p
 }
 
 // levelOf keeps errors for what nobody expected.

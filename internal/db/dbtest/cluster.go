@@ -140,6 +140,9 @@ const keeper = `"$@" >>"$KEEP/log" 2>&1 & pid=$!; read -r _; kill -INT $pid 2>/d
 func (c *Cluster) Start() error {
 	args := []string{"-c", keeper, "keeper", filepath.Join(c.bin, "postgres"), "-D", filepath.Join(c.dir, "data"), "-p", strconv.Itoa(c.port),
 		"-c", "listen_addresses=127.0.0.1", "-k", c.dir, "-c", "max_connections=300", "-c", "shared_buffers=256MB", "-c", "max_wal_size=2GB"}
+	if c.durable && c.canCount() {
+		args = append(args, "-c", "shared_preload_libraries=pg_stat_statements")
+	}
 	if !c.durable {
 		args = append(args, "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
 	}
@@ -159,6 +162,16 @@ func (c *Cluster) Start() error {
 		return errors.Join(fmt.Errorf("start PostgreSQL: %w: %s", err, bytes.TrimSpace(log)), c.Stop())
 	}
 	return nil
+}
+
+// canCount reports whether the server can count statements, which measuring
+// wants.
+func (c *Cluster) canCount() bool {
+	server, err := filepath.EvalSymlinks(filepath.Join(c.bin, "postgres"))
+	if err == nil {
+		_, err = os.Stat(filepath.Join(filepath.Dir(server), "..", "lib", "pg_stat_statements.so"))
+	}
+	return err == nil
 }
 
 func await(url string) error {

@@ -1,0 +1,70 @@
+package delivery_test
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"beckon/internal/channel"
+	"beckon/internal/db"
+	"beckon/internal/db/dbtest"
+)
+
+// asked opens another handle on a database that keeps the statements sent.
+func asked(t *testing.T, url string) (*db.DB, func() []string) {
+	t.Helper()
+	var mu sync.Mutex
+	var seen []string
+	d, err := db.Open(t.Context(), db.Options{URL: url, MaxConns: 4, Statements: func(sql string) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen = append(seen, sql)
+	}})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, d.Close()) })
+	return d, func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		out := seen
+		seen = nil
+		return out
+	}
+}
+
+// What a batch asks of the ledger is asked of its own leaf, however many others
+// there are.
+func TestABatchIsWorkedInItsLeaf(t *testing.T) {
+	t.Parallel()
+	d, statements := asked(t, dbtest.PostgresURL(t))
+	b := leafy(t, d)
+	first := b.write(people(20*smallLeaf, channel.LaneSMS)...)
+	require.Len(t, b.leaves(), 21)
+	batch := b.batch(channel.LaneSMS, first+5*smallLeaf, first+5*smallLeaf+9)
+	statements()
+	b.claim(batch, 1)
+	b.tx(func(tx *db.Tx) error {
+		_, _, err := b.Left(tx, batch, 1)
+		_, aerr := b.Abandoned(tx, batch, 1)
+		_, oerr := b.Opens(tx, channel.SMS, []int64{batch.FirstID, batch.LastID})
+		return errors.Join(err, aerr, oerr)
+	})
+	looked := 0
+	for _, sql := range statements() {
+		if !strings.Contains(sql, "deliveries") {
+			continue
+		}
+		looked++
+		var plan []string
+		require.NoError(t, d.Read(t.Context()).Raw("EXPLAIN "+sql).Scan(&plan).Error, sql)
+		touched := map[string]bool{}
+		for _, leaf := range regexp.MustCompile(`deliveries_p\d+`).FindAllString(strings.Join(plan, "\n"), -1) {
+			touched[leaf] = true
+		}
+		require.Equal(t, map[string]bool{"deliveries_p500": true}, touched, strings.Join(plan, "\n"))
+	}
+	require.Equal(t, 4, looked)
+}
