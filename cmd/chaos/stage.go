@@ -42,11 +42,6 @@ type plan struct {
 	silent   bool   // the stand-ins post no callbacks
 }
 
-// unbounded lets the stand-ins set the pace.
-func unbounded() []string {
-	return []string{"BECKON_MESSENGER_PER_SECOND=0", "BECKON_SMS_SEGMENTS_PER_SECOND=0", "BECKON_EMAILS_PER_SECOND=0"}
-}
-
 // open sets a stage, plays on it, and leaves nothing of it behind.
 func (t *trial) open(ctx context.Context, p plan, play func(*stage) error) (err error) {
 	s := &stage{trial: t, logs: &tail{}, database: p.database}
@@ -89,7 +84,7 @@ func (s *stage) set(ctx context.Context, p plan) (err error) {
 		return err
 	}
 	s.settings = append([]string{s.database.Setting, "BECKON_PUBLIC_URL=" + s.gate.URL}, s.standIns.Settings...)
-	s.settings = append(append(s.settings, unbounded()...), p.settings...)
+	s.settings = append(s.settings, p.settings...)
 	for range p.nodes {
 		if err := s.addNode(ctx); err != nil {
 			return err

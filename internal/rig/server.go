@@ -73,10 +73,16 @@ type Node struct {
 	*Client
 }
 
+// unpaced lets the stand-ins alone set the pace.
+func unpaced() []string {
+	return []string{"BECKON_MESSENGER_PER_SECOND=0", "BECKON_MESSENGER_ABOVE_40=true", "BECKON_SMS_SEGMENTS_PER_SECOND=0", "BECKON_EMAILS_PER_SECOND=0"}
+}
+
 // StartNode starts beckon on an address and waits until it is ready. settings
-// are added to an environment without any of beckon's.
+// are added to an environment without any of beckon's, in which it sends as
+// fast as it can.
 func StartNode(ctx context.Context, beckon, addr string, settings []string, stderr io.Writer) (*Node, error) {
-	env := append(cleanEnviron(), "BECKON_ADDR="+addr, "BECKON_BOOTSTRAP_KEY="+key, "BECKON_SECRET_KEY="+secretKey, "BECKON_LOG_LEVEL=warn")
+	env := append(append(cleanEnviron(), unpaced()...), "BECKON_ADDR="+addr, "BECKON_BOOTSTRAP_KEY="+key, "BECKON_SECRET_KEY="+secretKey, "BECKON_LOG_LEVEL=warn")
 	p, err := Start(Command{What: "beckon serve", Args: []string{beckon, "serve"}, Env: append(env, settings...), Stderr: stderr})
 	if err != nil {
 		return nil, err
