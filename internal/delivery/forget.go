@@ -54,8 +54,10 @@ func (s *Store) Grow(ctx context.Context) error {
 	})
 }
 
-// ended are campaigns that nothing can come of any more.
-const ended = "state IN ('finished', 'cancelled') AND finished_at < ?"
+// over are campaigns that nothing can come of any more. One and its escalation
+// are over together: the report of the one counts the deliveries of both.
+const over = `(c.state IN ('finished', 'cancelled') AND c.finished_at < ? AND NOT EXISTS (SELECT 1 FROM campaigns o
+	WHERE (o.id = c.escalation_of OR o.escalation_of = c.id) AND NOT (o.state IN ('finished', 'cancelled') AND o.finished_at < ?)))`
 
 // Forget gives up the deliveries and attempts of campaigns that ended before
 // the given moment, and keeps the last report of each with the campaign. Where
@@ -68,13 +70,13 @@ func (s *Store) Forget(ctx context.Context, before, until time.Time) (done bool,
 		return false, err
 	}
 	var old []uuid.UUID
-	err = s.db.Read(ctx).Raw(`SELECT id FROM campaigns WHERE `+ended+` AND EXISTS
-		(SELECT 1 FROM deliveries d WHERE d.campaign_id = campaigns.id AND d.id >= ?) ORDER BY id`, before, filling).Scan(&old).Error
+	err = s.db.Read(ctx).Raw(`SELECT c.id FROM campaigns c WHERE `+over+` AND EXISTS
+		(SELECT 1 FROM deliveries d WHERE d.campaign_id = c.id AND d.id >= ?) ORDER BY c.id`, before, before, filling).Scan(&old).Error
 	if err != nil {
 		return false, fmt.Errorf("look for old campaigns: %w", err)
 	}
 	for _, id := range old {
-		if err := s.keepReport(ctx, id); err != nil {
+		if err := s.keepReports(ctx, id); err != nil {
 			return false, err
 		}
 		for more := true; more; {
@@ -142,12 +144,12 @@ func (s *Store) filling(ctx context.Context, byLow map[int64][]db.Leaf) (filling
 func (s *Store) dropLeaf(ctx context.Context, pair []db.Leaf, before time.Time) error {
 	// Deliveries first, as in every settlement, or each would wait for the other.
 	slices.SortFunc(pair, func(a, b db.Leaf) int { return strings.Compare(b.Parent, a.Parent) })
-	campaigns, over, err := s.inLeaf(ctx, pair[0].Leaf, before)
-	if err != nil || !over {
+	campaigns, past, err := s.inLeaf(ctx, pair[0].Leaf, before)
+	if err != nil || !past {
 		return err
 	}
 	for _, id := range campaigns {
-		if err := s.keepReport(ctx, id); err != nil {
+		if err := s.keepReports(ctx, id); err != nil {
 			return err
 		}
 	}
@@ -161,23 +163,40 @@ func (s *Store) dropLeaf(ctx context.Context, pair []db.Leaf, before time.Time) 
 // inLeaf lists the campaigns that have deliveries in a leaf, and says whether
 // all of them ended before the given moment. It goes from one campaign to the
 // next by index, whatever number of deliveries lies between.
-func (s *Store) inLeaf(ctx context.Context, leaf string, before time.Time) (campaigns []uuid.UUID, over bool, err error) {
+func (s *Store) inLeaf(ctx context.Context, leaf string, before time.Time) (campaigns []uuid.UUID, past bool, err error) {
 	var rows []struct {
 		ID   uuid.UUID
-		Over bool
+		Past bool
 	}
 	err = s.db.Read(ctx).Raw(`WITH RECURSIVE hop (id) AS (
 			(SELECT campaign_id FROM `+leaf+` ORDER BY campaign_id LIMIT 1)
 			UNION ALL SELECT (SELECT d.campaign_id FROM `+leaf+` d WHERE d.campaign_id > hop.id ORDER BY d.campaign_id LIMIT 1) FROM hop WHERE hop.id IS NOT NULL)
-		SELECT hop.id, `+ended+` AS over FROM hop JOIN campaigns c ON c.id = hop.id`, before).Scan(&rows).Error
+		SELECT hop.id, `+over+` AS past FROM hop JOIN campaigns c ON c.id = hop.id`, before, before).Scan(&rows).Error
 	if err != nil {
 		return nil, false, fmt.Errorf("list the campaigns of %s: %w", leaf, err)
 	}
-	over = true
+	past = true
 	for _, r := range rows {
-		campaigns, over = append(campaigns, r.ID), over && r.Over
+		campaigns, past = append(campaigns, r.ID), past && r.Past
 	}
-	return campaigns, over, nil
+	return campaigns, past, nil
+}
+
+// keepReports writes the last reports of a campaign and of those that are over
+// together with it.
+func (s *Store) keepReports(ctx context.Context, id uuid.UUID) error {
+	var together []uuid.UUID
+	err := s.db.Read(ctx).Raw("SELECT id FROM campaigns WHERE id = ? OR escalation_of = ? OR id = (SELECT escalation_of FROM campaigns WHERE id = ?)", id, id, id).
+		Scan(&together).Error
+	if err != nil {
+		return fmt.Errorf("look for an escalation: %w", err)
+	}
+	for _, one := range together {
+		if err := s.keepReport(ctx, one); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // keepReport writes a campaign's last report into its row, once.

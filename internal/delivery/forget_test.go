@@ -188,6 +188,46 @@ func TestForgetGivesUpOldCampaignsAndKeepsTheirReports(t *testing.T) {
 	})
 }
 
+// A campaign's report counts what came of its escalation: neither is given up
+// before the other is over.
+func TestForgetKeepsACampaignAndItsEscalationTogether(t *testing.T) {
+	t.Parallel()
+	for name, endedLast := range map[string]int{"the campaign": 0, "its escalation": 1} {
+		t.Run(name+" ended last", func(t *testing.T) {
+			t.Parallel()
+			dbtest.Each(t, func(t *testing.T, d *db.DB) {
+				b := leafy(t, d)
+				who := people(150, channel.Window)
+				pair := []uuid.UUID{b.campaign}
+				b.write(who...)
+				pair = append(pair, b.another())
+				b.tx(func(tx *db.Tx) error {
+					return tx.Exec("UPDATE campaigns SET escalation_of = ? WHERE id = ?", pair[0], pair[1]).Error
+				})
+				for i := range who {
+					who[i].Lane = channel.LaneSMS
+				}
+				b.write(who...)
+				b.another()
+				b.write(people(1, channel.LaneSMS)...)
+				want, err := b.Report(t.Context(), pair[0])
+				require.NoError(t, err)
+				require.Equal(t, 150, want.Escalated.Total)
+				b.end(pair[endedLast], month/2)
+				b.end(pair[1-endedLast], 2*month)
+				b.forget()
+				require.Equal(t, 301, b.rows("deliveries"))
+				b.end(pair[endedLast], 2*month)
+				b.forget()
+				require.Less(t, b.rows("deliveries"), 150)
+				got, err := b.Report(t.Context(), pair[0])
+				require.NoError(t, err)
+				require.Equal(t, want, got)
+			})
+		})
+	}
+}
+
 func TestForgetDeletesRowsOfTheLeafThatIsFilling(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
