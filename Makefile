@@ -5,7 +5,7 @@ LINT = $(GO) tool -modfile=tools/lint/go.mod golangci-lint
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint tidy generate check bench scale postgres
+.PHONY: help demo build test lint tidy generate check bench scale chaos postgres
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -47,3 +47,8 @@ scale: postgres ## measure what a message costs beside ten million others, for d
 	$(GO) build -o ./bin/beckon ./cmd/beckon
 	$(GO) build -o ./bin/bench ./cmd/bench
 	$(GO) run ./internal/db/dbtest/withpostgres -durable ./bin/bench -beckon ./bin/beckon -limit 60m -rows 10000000 $(SCALE)
+
+chaos: postgres ## kill nodes, stop the database, fill the disk; count who got what
+	$(GO) build -o ./bin/beckon ./cmd/beckon
+	$(GO) build -o ./bin/chaos ./cmd/chaos
+	$(GO) run ./internal/db/dbtest/withpostgres -durable ./bin/chaos -beckon ./bin/beckon $(CHAOS)

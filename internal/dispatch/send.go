@@ -74,7 +74,7 @@ func (r *run) work(ctx context.Context) error {
 	halted, stop := r.watch(ctx)
 	defer stop()
 	defer r.log(ctx)
-	for end := time.Now().Add(workFor); ; {
+	for end := queue.WorkUntil(ctx, workFor); ; {
 		more := ctx.Err() == nil && !halted() && time.Now().Before(end)
 		if err := r.next(ctx, more); err != nil || len(r.going) == 0 {
 			return err

@@ -115,6 +115,20 @@ func (q *Queue) Every(interval time.Duration, args Args) {
 		&river.PeriodicJobOpts{RunOnStart: true}))
 }
 
+// lastCall is how long before its end a job begins nothing new, so that a call
+// may still be answered.
+const lastCall = 10 * time.Second
+
+// WorkUntil is when a job begins nothing new: when it has worked for the given
+// time, and early enough before its context ends.
+func WorkUntil(ctx context.Context, most time.Duration) time.Time {
+	end := time.Now().Add(most)
+	if deadline, ok := ctx.Deadline(); ok && deadline.Add(-lastCall).Before(end) {
+		return deadline.Add(-lastCall)
+	}
+	return end
+}
+
 // Later makes the job run again after d without counting as a failure.
 func Later(d time.Duration) error { return river.JobSnooze(d) }
 

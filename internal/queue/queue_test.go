@@ -171,6 +171,18 @@ func TestAJobOutOfTimeIsToldSo(t *testing.T) {
 	})
 }
 
+func TestAJobBeginsNothingShortlyBeforeItsEnd(t *testing.T) {
+	t.Parallel()
+	for timeout, want := range map[time.Duration]time.Duration{0: 20 * time.Second, queue.JobTimeout: 20 * time.Second, 15 * time.Second: 5 * time.Second, time.Hour: 20 * time.Second} {
+		ctx, cancel := t.Context(), context.CancelFunc(func() {})
+		if timeout > 0 {
+			ctx, cancel = context.WithTimeout(ctx, timeout)
+		}
+		require.WithinDuration(t, time.Now().Add(want), queue.WorkUntil(ctx, 20*time.Second), time.Second)
+		cancel()
+	}
+}
+
 type other struct{}
 
 func (other) Kind() string { return "test.other" }

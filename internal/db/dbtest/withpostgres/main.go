@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
+	"syscall"
 
 	"beckon/internal/db/dbtest"
 )
@@ -40,7 +42,7 @@ func run(durable bool, args []string) (code int, err error) {
 	}
 	cmd := exec.Command(args[0], args[1:]...) //nolint:gosec // running a given command is what this is for
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	err = cmd.Run()
+	err = outlast(cmd)
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		return exit.ExitCode(), nil
@@ -49,4 +51,27 @@ func run(durable bool, args []string) (code int, err error) {
 		return 1, err
 	}
 	return 0, nil
+}
+
+// outlast runs the command to its end. Who interrupts means the command, which
+// may have to tidy up: the server goes after it.
+func outlast(cmd *exec.Cmd) error {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case s := <-signals:
+			if s == syscall.SIGTERM { // an interrupt reaches it by itself
+				_ = cmd.Process.Signal(s) // it may have ended just now
+			}
+		}
+	}
 }
