@@ -96,7 +96,7 @@ func TestTheAddressOfACallbackIsNotTouched(t *testing.T) {
 	}
 	var addresses []string
 	require.NoError(t, s.db.Read(t.Context()).Raw("SELECT url FROM callbacks ORDER BY id").Scan(&addresses).Error)
-	require.Equal(t, publicURL+"/webhooks/twilio/status/7?a=%2f&b=+%20&a=", addresses[0])
+	require.Contains(t, addresses, publicURL+"/webhooks/twilio/status/7?a=%2f&b=+%20&a=")
 }
 
 func TestUnsignedCallbacksAreRefused(t *testing.T) {
