@@ -141,6 +141,23 @@ func (s *scale) read(ctx context.Context, campaign string, c *cost) error {
 		SUM(total_exec_time + total_plan_time), SUM(shared_blks_hit + shared_blks_read)::bigint, SUM(wal_bytes)::bigint,
 		(SELECT COUNT(*) FROM batches WHERE campaign_id = $1) `+ofProgram, campaign).Scan(&c.statements, &ms, &c.pages, &c.wal, &c.batches)
 	c.busy = time.Duration(ms * float64(time.Millisecond))
+	if err == nil && s.verbose {
+		err = s.dearest(ctx)
+	}
+	return err
+}
+
+// dearest shows the statements that looked at the most pages.
+func (s *scale) dearest(ctx context.Context) error {
+	rows, err := s.conn.Query(ctx, `SELECT format('%8s calls %8s ms %10s pages  %s', calls, round(total_exec_time), shared_blks_hit + shared_blks_read,
+		left(regexp_replace(query, '\s+', ' ', 'g'), 120)) `+ofProgram+` ORDER BY shared_blks_hit + shared_blks_read DESC LIMIT 12`)
+	if err != nil {
+		return err
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	for _, line := range lines {
+		fmt.Fprintln(s.log, line)
+	}
 	return err
 }
 

@@ -36,12 +36,22 @@ func (t *Tx) TimeType() string {
 // at once: until then it guesses from nothing. Tables that have changed little
 // since are passed over, and so are such leaves. SQLite keeps its plans by rule.
 func (d *DB) Analyze(ctx context.Context, tables ...string) error {
+	return d.analyze(ctx, "n_mod_since_analyze > 1000 + n_live_tup / 5", tables)
+}
+
+// AnalyzeNew is Analyze for those that nobody has looked at yet, such as a leaf
+// made a moment ago: cheap enough to be asked again and again.
+func (d *DB) AnalyzeNew(ctx context.Context, tables ...string) error {
+	return d.analyze(ctx, "n_mod_since_analyze > 1000 AND last_analyze IS NULL AND last_autoanalyze IS NULL", tables)
+}
+
+func (d *DB) analyze(ctx context.Context, which string, tables []string) error {
 	if d.pool == nil {
 		return nil
 	}
 	var changed []string
 	err := d.read.WithContext(ctx).Raw(`SELECT relname FROM pg_stat_user_tables
-		WHERE (relname IN ? OR relname IN (SELECT leaf FROM leaves WHERE parent IN ?)) AND n_mod_since_analyze > 1000 + n_live_tup / 5
+		WHERE (relname IN ? OR relname IN (SELECT leaf FROM leaves WHERE parent IN ?)) AND `+which+`
 			AND schemaname = ANY (current_schemas(FALSE))`, tables, tables).Scan(&changed).Error
 	if err == nil && len(changed) > 0 {
 		err = d.write.WithContext(ctx).Exec("ANALYZE " + strings.Join(changed, ", ")).Error

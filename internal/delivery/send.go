@@ -34,9 +34,9 @@ func (s *Store) Claim(tx *db.Tx, b Batch, job int64, most int) ([]Claimed, error
 	now := s.now()
 	rows, err := tx.Raw(`UPDATE deliveries SET state = 'sending', attempt = attempt + 1, job_id = ?, sent_at = ?
 		FROM (SELECT id AS due_id FROM deliveries WHERE `+inBatch+` AND `+due+` ORDER BY id LIMIT ?`+tx.ForUpdate()+`) AS d
-		WHERE deliveries.id = d.due_id AND deliveries.id BETWEEN ? AND ?
+		WHERE deliveries.id = d.due_id
 		RETURNING deliveries.id, deliveries.contact_id, deliveries.route_from, deliveries.attempt`,
-		job, now, b.FirstID, b.LastID, b.CampaignID.String(), b.Lane, now, most, b.FirstID, b.LastID).Rows()
+		job, now, b.FirstID, b.LastID, b.CampaignID.String(), b.Lane, now, most).Rows()
 	if err != nil {
 		return nil, fmt.Errorf("claim a batch: %w", err)
 	}

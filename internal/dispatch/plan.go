@@ -52,6 +52,9 @@ func (e *Engine) PlanNow(ctx context.Context, id uuid.UUID) error {
 		if err != nil {
 			return err
 		}
+		if err := e.db.AnalyzeNew(ctx, "deliveries"); err != nil { // sending begins while planning goes on, maybe in a new leaf
+			return err
+		}
 		if done && def.Over(e.Now()) { // it may have passed after the page was read
 			return e.end(ctx, c.ID)
 		}
