@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -70,4 +71,21 @@ func TestABatchIsWorkedInItsLeaf(t *testing.T) {
 		require.Equal(t, map[string]bool{"deliveries_p500": true}, touched, strings.Join(plan, "\n"))
 	}
 	require.Equal(t, 4, looked)
+}
+
+// A new leaf is looked at once there is something in it; the planner knows
+// nothing of it before. PostgreSQL tells what has changed a moment later.
+func TestANewLeafIsAnalyzedOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t, dbtest.Postgres(t))
+	b.write(people(1500, channel.LaneSMS)...)
+	known := func() (n int) {
+		require.NoError(t, b.d.AnalyzeNew(b.ctx(), "deliveries"))
+		require.NoError(t, b.d.Read(b.ctx()).Raw("SELECT CAST(reltuples AS integer) FROM pg_class WHERE relname = 'deliveries_p0'").Scan(&n).Error)
+		return n
+	}
+	require.Eventually(t, func() bool { return known() == 1500 }, time.Minute, 50*time.Millisecond)
+	b.another()
+	b.write(people(3000, channel.LaneSMS)...)
+	require.Equal(t, 1500, known(), "others look at it again")
 }

@@ -60,7 +60,7 @@ func startPooler(database string) (through string, stop func(), err error) {
 			return "", nil, err
 		}
 	}
-	cmd := exec.Command("/bin/sh", "-c", keeper, "keeper", program, config) //nolint:gosec,noctx // our own arguments; it ends with its input
+	cmd := exec.Command("/bin/sh", "-c", keeper, "keeper", program, config) //nolint:gosec // our own arguments
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "KEEP="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: who, Setpgid: true}
 	stdin, err := cmd.StdinPipe()
