@@ -85,7 +85,7 @@ type Store struct {
 }
 
 // LeafWidth is how many deliveries a leaf of the ledger holds on PostgreSQL:
-// about 5 GB with its indexes, so that ten leaves are a hundred million and an
+// about 6 GB with its indexes, so that ten leaves are a hundred million and an
 // old one goes at once.
 const LeafWidth = 10_000_000
 
