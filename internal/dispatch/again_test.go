@@ -152,6 +152,7 @@ func TestCallbacksAboutTwoTriesInAnyOrderNeverCauseAThirdMessage(t *testing.T) {
 		b := setup(t, d, options{})
 		rapid.Check(t, func(rt *rapid.T) {
 			b.sim.Reset()
+			b.resumed()
 			b.tx(func(tx *db.Tx) error { return tx.Exec("DELETE FROM contacts").Error })
 			a := b.resent(rapid.Bool().Draw(rt, "second answer lost"))
 			kinds := []channel.EventKind{channel.EventAccepted, channel.EventDelivered, channel.EventRead}

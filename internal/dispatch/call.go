@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"beckon/internal/campaign"
@@ -10,20 +9,23 @@ import (
 	"beckon/internal/delivery"
 )
 
-// call renders and sends.
-func (r *run) call(ctx context.Context, halted func() bool) {
+// call renders and sends. It stops in the middle when going ends.
+func (r *run) call(ctx, going context.Context) {
 	recipients := make([]campaign.Recipient, len(r.going))
 	for i, g := range r.going {
 		recipients[i] = r.engine.recipient(&g, r.batch.Lane)
 	}
 	batch, refused := r.def.Compose(r.batch.Lane, r.page.Name, recipients)
 	batch.Page = r.page
-	batch.Halted = halted
+	batch.Halted = func() bool { return going.Err() != nil }
+	batch.Turn = r.turns(ctx, going, batch.Messages)
 	r.engine.mark(batch.Messages)
 	r.limit(batch.Messages)
 	began := time.Now()
 	results := r.engine.hand(ctx, batch)
-	r.engine.chunks.learn(r.batch.Lane, results, time.Since(began))
+	if r.grant.Every == 0 {
+		r.engine.chunks.learn(r.batch.Lane, results, time.Since(began))
+	}
 	for _, g := range r.going {
 		res, ok := results[g.ID]
 		if !ok {
@@ -42,6 +44,52 @@ func (e *Engine) recipient(g *going, lane channel.Lane) campaign.Recipient {
 	r.Delivery, r.To, r.Token = g.ID, g.person.to(lane), g.token
 	r.Link, r.Unsubscribe = e.Link(g.ID), e.Unsubscribe(g.ID)
 	return r
+}
+
+// turns spreads messages over the turns that were leased for them, and corrects
+// the lease where they take more or fewer. It is nil when the sender has no pace.
+func (r *run) turns(ctx, going context.Context, messages []channel.Message) func(context.Context, int) bool {
+	if r.grant.Every == 0 {
+		return nil
+	}
+	at, units := make([]time.Time, len(messages)), 0
+	for i, m := range messages {
+		at[i] = r.grant.Turn(units)
+		units += r.engine.unitsOf(r.batch.Lane, m)
+	}
+	if len(messages) > 0 {
+		r.units = float64(units) / float64(len(messages))
+	}
+	if err := r.engine.Lines.Owe(context.WithoutCancel(ctx), r.grant, units-r.grant.Units); err != nil {
+		r.engine.Log.WarnContext(ctx, "a lease cannot be corrected", "sender", r.grant.Line, "error", err)
+	}
+	return func(_ context.Context, i int) bool { return r.engine.waitUntil(going, at[i]) }
+}
+
+// unitsOf is how many turns a message takes of its sender.
+func (e *Engine) unitsOf(lane channel.Lane, m channel.Message) int {
+	if lane == channel.LaneSMS {
+		return max(1, e.Segments(string(m.Body)))
+	}
+	return 1
+}
+
+// waitUntil waits for a moment. It is false when ctx ended first.
+func (e *Engine) waitUntil(ctx context.Context, at time.Time) bool {
+	for rest := at.Sub(e.Now()); rest > 0 && ctx.Err() == nil; rest = at.Sub(e.Now()) {
+		e.Wait(ctx, rest)
+	}
+	return ctx.Err() == nil
+}
+
+// wait returns after d, or when ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
 }
 
 // limit bounds how long a provider may hold texts: not beyond the hours in which
@@ -70,9 +118,10 @@ func (e *Engine) mark(messages []channel.Message) {
 func (e *Engine) hand(ctx context.Context, b channel.Batch) map[int64]channel.Result {
 	out := make(map[int64]channel.Result, len(b.Messages))
 	sender := e.Senders[b.Lane.Kind()]
-	all := b.Messages
+	all, turn := b.Messages, b.Turn
 	for i := 0; i < len(all); i += sender.MaxBatch() {
 		b.Messages = all[i:min(i+sender.MaxBatch(), len(all))]
+		b.Turn = from(turn, i)
 		for j, res := range sender.Send(ctx, b) {
 			out[b.Messages[j].Delivery] = res
 		}
@@ -87,11 +136,19 @@ const (
 	lookEvery = 500 * time.Millisecond
 )
 
-// watch looks after the campaign's state while a batch is under way, so that a
-// pause or an end is heeded in the middle of it. The caller calls stop.
-func (r *run) watch(ctx context.Context) (halted func() bool, stop func()) {
-	var halt atomic.Bool
-	ctx, cancel := context.WithCancel(ctx)
+// from counts turns from message i on.
+func from(turn func(context.Context, int) bool, i int) func(context.Context, int) bool {
+	if turn == nil {
+		return nil
+	}
+	return func(ctx context.Context, j int) bool { return turn(ctx, i+j) }
+}
+
+// watch looks after the campaign's state while a batch is under way: going ends
+// when it is paused or over, so that this is heeded in the middle of a batch. The
+// caller calls stop.
+func (r *run) watch(ctx context.Context) (going context.Context, stop func()) {
+	going, halt := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -99,16 +156,16 @@ func (r *run) watch(ctx context.Context) (halted func() bool, stop func()) {
 		defer tick.Stop()
 		for {
 			select {
-			case <-ctx.Done():
+			case <-going.Done():
 				return
 			case <-tick.C:
 			}
-			c, err := r.engine.Campaigns.Get(ctx, r.batch.CampaignID)
+			c, err := r.engine.Campaigns.Get(going, r.batch.CampaignID)
 			if err == nil && c.State != campaign.Running && c.State != campaign.Finished {
-				halt.Store(true)
+				halt()
 				return
 			}
 		}
 	}()
-	return halt.Load, func() { cancel(); <-done }
+	return going, func() { halt(); <-done }
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/google/uuid"
 
@@ -22,7 +23,10 @@ func (r *run) claim(ctx context.Context, tx *db.Tx, s *step) error {
 	if ok, err := r.mayGo(tx, s); err != nil || !ok {
 		return err
 	}
-	most := e.chunks.of(r.batch.Lane)
+	most, err := r.lease(tx, s)
+	if err != nil || most == 0 {
+		return err
+	}
 	claimed, err := e.Ledger.Claim(tx, r.batch, r.job, most)
 	if s.taken, s.dry = len(claimed), len(claimed) < most; err != nil || len(claimed) == 0 {
 		return err
@@ -43,8 +47,7 @@ func (r *run) claim(ctx context.Context, tx *db.Tx, s *step) error {
 	return r.move(ctx, tx, append(moves, lost...))
 }
 
-// mayGo checks that the campaign still wants this and that the sender is not
-// stopped.
+// mayGo checks that the campaign still wants this.
 func (r *run) mayGo(tx *db.Tx, s *step) (bool, error) {
 	var states []campaign.State
 	if err := tx.Raw("SELECT state FROM campaigns WHERE id = ?", r.batch.CampaignID).Scan(&states).Error; err != nil {
@@ -60,12 +63,20 @@ func (r *run) mayGo(tx *db.Tx, s *step) (bool, error) {
 	if r.def.Over(r.engine.Now()) {
 		return false, r.engine.Ledger.EndBatch(tx, r.batch, delivery.Expired)
 	}
-	g, err := r.engine.Lines.Lease(tx, r.batch.Lane.Line(r.def.PageID.String()), 0)
-	if err != nil || g.Stopped {
-		s.wait = g.Wait
-		return false, err
-	}
 	return true, nil
+}
+
+// lease takes turns of the sender for the next chunk, and says how many messages
+// they are for: an SMS takes as many as it has segments. Nothing is claimed
+// without a turn.
+func (r *run) lease(tx *db.Tx, s *step) (most int, err error) {
+	most = min(r.engine.chunks.of(r.batch.Lane), r.batch.Size()-r.claimed)
+	s.grant, err = r.engine.Lines.Lease(tx, r.batch.Lane.Line(r.def.PageID.String()), int(math.Ceil(float64(most)*r.units)))
+	if err != nil || s.grant.Units == 0 {
+		s.wait = s.grant.Wait
+		return 0, err
+	}
+	return min(most, max(1, int(float64(s.grant.Units)/r.units))), nil
 }
 
 // A node died while it sent these: nobody knows whether they went out.

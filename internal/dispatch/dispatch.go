@@ -60,6 +60,8 @@ type Parts struct {
 	Segments func(text string) int
 	Log      *slog.Logger
 	Now      func() time.Time
+	// Wait returns after d, or when ctx ends; nil is by the real clock.
+	Wait func(ctx context.Context, d time.Duration)
 }
 
 // Sizes bound the engine's steps.
@@ -96,6 +98,9 @@ func laneQueue(l channel.Lane) string { return "send_" + string(l) }
 // New registers the engine's jobs on the queue.
 func New(p Parts, size Sizes) *Engine {
 	e := &Engine{Parts: p, db: p.DB, size: size, chunks: newChunks(size.Batch), channels: map[channel.Kind]bool{}}
+	if e.Wait == nil {
+		e.Wait = wait
+	}
 	for kind := range p.Senders {
 		e.channels[kind] = true
 	}

@@ -21,7 +21,7 @@ func (e *Engine) send(ctx context.Context, job queue.Job[SendJob]) error {
 	if err != nil || b.FinishedAt != nil {
 		return err
 	}
-	r := &run{engine: e, batch: b, job: job.ID, again: job.Again, count: map[channel.Outcome]int{}}
+	r := &run{engine: e, batch: b, job: job.ID, again: job.Again, units: 1, count: map[channel.Outcome]int{}}
 	if r.def, err = e.Campaigns.Definition(ctx, b.CampaignID); err != nil {
 		return err
 	}
@@ -48,6 +48,7 @@ type run struct {
 
 	step              // what the last transaction decided
 	results []settled // what the providers said since then
+	units   float64   // that a message took so far, on average
 	claimed int       // of the batch, so far
 	back    bool      // some of those wait again
 	count   map[channel.Outcome]int
@@ -56,6 +57,7 @@ type run struct {
 // step is what one transaction decides.
 type step struct {
 	scope scope
+	grant channel.Grant // the turns of the sender for those going
 	going []going       // claimed and to be sent
 	taken int           // claimed, sent or not
 	dry   bool          // nothing more of the batch is due
@@ -71,15 +73,14 @@ type going struct {
 }
 
 func (r *run) work(ctx context.Context) error {
-	halted, stop := r.watch(ctx)
+	going, stop := r.watch(ctx)
 	defer stop()
 	defer r.log(ctx)
 	for end := queue.WorkUntil(ctx, workFor); ; {
-		more := ctx.Err() == nil && !halted() && time.Now().Before(end)
-		if err := r.next(ctx, more); err != nil || len(r.going) == 0 {
+		if err := r.next(ctx, going.Err() == nil && time.Now().Before(end)); err != nil || len(r.going) == 0 {
 			return err
 		}
-		r.call(ctx, halted)
+		r.call(ctx, going)
 	}
 }
 
@@ -132,6 +133,9 @@ func (r *run) take(s step) {
 
 func (r *run) decideNext(ctx context.Context, tx *db.Tx, more bool) (s step, err error) {
 	e := r.engine
+	if err := e.Lines.Note(tx, r.grant, r.def.ID, r.tally()); err != nil {
+		return s, err
+	}
 	if s.scope, err = e.scopeOf(tx.DB, r.def); err != nil {
 		return s, err
 	}
@@ -169,6 +173,14 @@ func (r *run) rest(tx *db.Tx, s *step) error {
 	}
 	s.wait = 0
 	return e.Ledger.FinishBatch(tx, r.batch.ID)
+}
+
+// tally is what the last chunk says of its sender.
+func (r *run) tally() (t channel.Tally) {
+	for _, s := range r.results {
+		t.Add(s.result)
+	}
+	return t
 }
 
 // waits reports whether some of the last chunk are to be tried again.
