@@ -79,7 +79,7 @@ func (s *stage) killMany(ctx context.Context, campaign string, over *takeovers) 
 			if err == nil && state == "finished" {
 				ended.Store(true)
 			}
-			return nil //nolint:nilerr // the node that was asked may just have died
+			return nil // the node that was asked may just have died
 		}
 		g.Go(again)
 	}

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"beckon/internal/db"
 	"beckon/internal/rig"
 	"beckon/internal/simulator"
@@ -335,15 +333,6 @@ func storm() simulator.Faults {
 		ThrottleRate: 0.01, RetryAfter: 2 * time.Second, BurstEvery: 10 * time.Second, BurstLength: time.Second,
 		DuplicateCallbacks: 0.1, LateCallbacks: 0.2, LateBy: 3 * time.Second,
 	}
-}
-
-// together runs f for every node at once.
-func (s *stage) together(f func(n *node) error) error {
-	g := errgroup.Group{}
-	for _, n := range s.nodes {
-		g.Go(func() error { return f(n) })
-	}
-	return g.Wait()
 }
 
 // tail keeps the end of what is written to it.

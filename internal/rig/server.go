@@ -17,9 +17,9 @@ import (
 const (
 	GraphPage = "104829305581"
 	PageToken = "page-token"
-	AppSecret = "rig-app-secret"
+	AppSecret = "rig-app-secret" //nolint:gosec // signs nothing of worth
 	key       = "bk_rig_0123456789abcdef0123456789abcdef"
-	secretKey = "rig-0123456789abcdef0123456789abcdef" //nolint:gosec // seals nothing of worth
+	secretKey = "rig-0123456789abcdef0123456789abcdef"
 )
 
 // StandIns are the simulated providers in a process of their own.
