@@ -77,7 +77,8 @@ func (r *run) work(ctx context.Context) error {
 	defer stop()
 	defer r.log(ctx)
 	for end := queue.WorkUntil(ctx, workFor); ; {
-		if err := r.next(ctx, going.Err() == nil && time.Now().Before(end)); err != nil || len(r.going) == 0 {
+		more := going.Err() == nil && !r.engine.Queue.Ending() && time.Now().Before(end)
+		if err := r.next(ctx, more); err != nil || len(r.going) == 0 {
 			return err
 		}
 		r.call(ctx, going)

@@ -65,6 +65,7 @@ type Queue struct {
 	every   []*river.PeriodicJob
 	client  client
 	running atomic.Bool
+	ending  atomic.Bool
 }
 
 // client is what both engines' River clients do.
@@ -206,7 +207,9 @@ func (q *Queue) Run(ctx context.Context, grace time.Duration) error {
 	}
 	q.running.Store(true)
 	defer q.running.Store(false)
+	q.ending.Store(false)
 	q.rescueUntil(ctx)
+	q.ending.Store(true)
 	soft, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	if err := q.client.Stop(soft); err == nil || !errors.Is(err, context.DeadlineExceeded) {
@@ -219,6 +222,10 @@ func (q *Queue) Run(ctx context.Context, grace time.Duration) error {
 
 // Running reports whether jobs are being worked here.
 func (q *Queue) Running() bool { return q.running.Load() }
+
+// Ending reports whether Run waits for the last jobs: one that can save what it
+// has done and go on later, on another node, should.
+func (q *Queue) Ending() bool { return q.ending.Load() }
 
 type worker[T Args] struct {
 	river.WorkerDefaults[T]

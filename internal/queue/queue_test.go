@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -89,7 +90,15 @@ func TestRunWorksJobsAndStopsWithoutCuttingOne(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		b := setup(t, d)
 		started, finish := make(chan struct{}), make(chan struct{})
-		b.fail = func(string) error { close(started); <-finish; return nil }
+		b.fail = func(string) error {
+			require.False(t, b.q.Ending())
+			close(started)
+			<-finish
+			for !b.q.Ending() {
+				runtime.Gosched()
+			}
+			return nil
+		}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- b.q.Run(ctx, time.Minute) }()
