@@ -1,7 +1,9 @@
 package delivery
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -30,12 +32,21 @@ const messengerLanes = `('window', 'one_time', 'utility', 'recurring')`
 // unknown becomes accepted or delivered, accepted becomes delivered, and a
 // delivery that is still being sent keeps the evidence for its settlement.
 func (s *Store) Mark(tx *db.Tx, receipts []Receipt) error {
-	for _, once := range unique(receipts) {
+	for _, once := range unique(inOrder(receipts, func(r Receipt) int64 { return r.Delivery })) {
 		if err := s.mark(tx, once); err != nil {
 			return fmt.Errorf("note receipts: %w", err)
 		}
 	}
 	return nil
+}
+
+// inOrder returns rows by their delivery. Whoever changes several deliveries
+// takes them in this order: two that did so in different ones would wait for
+// each other, until the database breaks one of them off.
+func inOrder[T any](rows []T, delivery func(T) int64) []T {
+	out := slices.Clone(rows)
+	slices.SortStableFunc(out, func(a, b T) int { return cmp.Compare(delivery(a), delivery(b)) })
+	return out
 }
 
 // unique splits receipts so that no part names a delivery twice: an UPDATE
@@ -149,8 +160,8 @@ func (s *Store) note(tx *db.Tx, column string, seen []Seen) error {
 		}
 	}
 	ids, at := make([]int64, 0, len(first)), make([]time.Time, 0, len(first))
-	for id, t := range first {
-		ids, at = append(ids, id), append(at, t)
+	for _, id := range slices.Sorted(maps.Keys(first)) {
+		ids, at = append(ids, id), append(at, first[id])
 	}
 	err := tx.Exec("UPDATE deliveries SET "+column+" = v.at FROM ? WHERE deliveries.id = v.id AND deliveries."+column+" IS NULL",
 		tx.Values("v", db.Int64s("id", ids), db.Times("at", at))).Error

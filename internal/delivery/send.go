@@ -179,6 +179,7 @@ func writeAttempts(tx *db.Tx, settlements []Settlement, moved map[int64]bool, no
 }
 
 func (s *Store) settleRows(tx *db.Tx, settlements []Settlement, now time.Time) (map[int64]bool, error) {
+	settlements = inOrder(settlements, func(t Settlement) int64 { return t.Delivery })
 	n := len(settlements)
 	ids, tries, from := make([]int64, n), make([]int64, n), make([]int64, n)
 	states, lanes, provider, code, reason := make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n)
