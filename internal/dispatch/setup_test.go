@@ -68,8 +68,9 @@ func (b *bundle) now() time.Time { return time.UnixMicro(b.clock.Load()).UTC() }
 func (b *bundle) advance(d time.Duration) { b.clock.Add(d.Microseconds()) }
 
 type options struct {
-	size dispatch.Sizes
-	wrap func(channel.Sender) channel.Sender
+	size  dispatch.Sizes
+	wrap  func(channel.Sender) channel.Sender
+	rates line.Rates
 }
 
 func setup(t testing.TB, d *db.DB, o options) *bundle {
@@ -100,7 +101,7 @@ func setup(t testing.TB, d *db.DB, o options) *bundle {
 			senders[kind] = o.wrap(s)
 		}
 	}
-	b.lines = line.NewStore(d, line.Rates{}, b.now)
+	b.lines = line.NewStore(d, o.rates, b.now)
 	b.campaigns = campaign.NewService(d, b.queue, campaign.Settings{Channels: present, Now: b.now})
 	if o.size.Page == 0 {
 		o.size = dispatch.Sizes{Page: 50, Batch: 20, Parallel: 4}
@@ -108,7 +109,7 @@ func setup(t testing.TB, d *db.DB, o options) *bundle {
 	codes := link.NewCoder(box.Key("link"), link.PurposeLink)
 	b.marks = link.NewCoder(box.Key("link"), link.PurposeMark)
 	b.engine = dispatch.New(dispatch.Parts{DB: d, Queue: b.queue, Campaigns: b.campaigns, Contacts: b.contacts, Tokens: b.tokens, Ledger: b.ledger,
-		Pages: b.pages, Lines: b.lines, Senders: senders, Segments: sms.Segments, Log: log, Now: b.now, Wait: func(_ context.Context, d time.Duration) { b.advance(d) },
+		Pages: b.pages, Lines: b.lines, Senders: senders, Segments: sms.Segments, Log: log, Now: b.now, Wait: func(_ context.Context, d time.Duration) { b.advance(d + time.Microsecond) },
 		Link:        func(id int64) string { return "https://go.example.com/l/" + codes.Code(id) },
 		Unsubscribe: func(id int64) string { return "https://go.example.com/u/" + codes.Code(id) },
 		Mark:        b.marks.Code,
