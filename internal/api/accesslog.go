@@ -3,13 +3,15 @@ package api
 import (
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
 )
 
 // accessLog writes one line for each request: the route's pattern and never
-// the path or the query, which may hold addresses and codes. An error has been
+// the path or the query, which may hold addresses and codes. What comes in by
+// the thousand is told at debug when nothing was wrong. An error has been
 // answered when it returns; if it came amid the answer, the connection is
 // broken off so that nobody takes a part for the whole.
 func accessLog(log *slog.Logger) echo.MiddlewareFunc {
@@ -21,13 +23,24 @@ func accessLog(log *slog.Logger) echo.MiddlewareFunc {
 			if err != nil {
 				c.Error(err)
 			}
-			log.LogAttrs(c.Request().Context(), slog.LevelInfo, "request", accessAttrs(c, time.Since(start))...)
+			log.LogAttrs(c.Request().Context(), accessLevel(c), "request", accessAttrs(c, time.Since(start))...)
 			if late {
 				panic(http.ErrAbortHandler)
 			}
 			return nil
 		}
 	}
+}
+
+// accessLevel keeps a campaign of a million people, with its callbacks and
+// clicks, and the probes of an orchestrator from filling the log.
+func accessLevel(c echo.Context) slog.Level {
+	route := c.Path()
+	many := strings.HasPrefix(route, "/webhooks/") || route == "/l/:code" || route == "/healthz" || route == "/readyz"
+	if many && c.Response().Status < http.StatusBadRequest {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
 }
 
 func accessAttrs(c echo.Context, took time.Duration) []slog.Attr {

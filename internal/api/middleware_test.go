@@ -56,6 +56,20 @@ func TestAccessLogTellsTheRouteAndNothingPersonal(t *testing.T) {
 	}
 }
 
+func TestAccessLogIsNotFilledByWhatComesByTheThousand(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.do(call{Method: "GET", Path: "/healthz"})
+	b.do(call{Method: "GET", Path: "/readyz"})
+	b.do(call{Method: "POST", Path: "/webhooks/messenger", Body: `{}`})
+	require.NotContains(t, b.logs.String(), `"msg":"request"`)
+	b.e.POST("/webhooks/refused", func(echo.Context) error { return fault.New(fault.Forbidden, "bad_signature", "No.") })
+	b.do(call{Method: "POST", Path: "/webhooks/refused", Body: `{}`})
+	require.Contains(t, b.logs.String(), `"route":"/webhooks/refused","status":403`)
+	b.do(call{Method: "GET", Path: "/v1/contacts"})
+	require.Contains(t, b.logs.String(), `"route":"/v1/contacts"`)
+}
+
 func TestPanicsAndUnknownErrorsShowNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
