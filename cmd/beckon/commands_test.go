@@ -187,7 +187,8 @@ func TestLogLinesNameTheirRequestOrJob(t *testing.T) {
 			ids[line["request_id"]] = true
 		}
 		require.True(t, ids[got.header.Get("X-Request-Id")])
-		for _, msg := range []string{"campaign planned", "batch sent", "campaign finished"} {
+		for _, msg := range []string{"campaign planned", "messages sent", "campaign finished"} {
+			require.NotEmpty(t, w.logs.lines(t, msg))
 			for _, line := range w.logs.lines(t, msg) {
 				require.Positive(t, line["job_id"], line)
 				require.NotEmpty(t, line["job"], line)
