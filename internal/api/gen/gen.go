@@ -20,14 +20,12 @@ import (
 
 // Defines values for AttemptOutcome.
 const (
-	AttemptOutcomeAccepted    AttemptOutcome = "accepted"
-	AttemptOutcomeGone        AttemptOutcome = "gone"
-	AttemptOutcomeOptedOut    AttemptOutcome = "opted_out"
-	AttemptOutcomeRefused     AttemptOutcome = "refused"
-	AttemptOutcomeStopTheLine AttemptOutcome = "stop_the_line"
-	AttemptOutcomeTokenDead   AttemptOutcome = "token_dead"
-	AttemptOutcomeTryLater    AttemptOutcome = "try_later"
-	AttemptOutcomeUnknown     AttemptOutcome = "unknown"
+	AttemptOutcomeAccepted  AttemptOutcome = "accepted"
+	AttemptOutcomeGone      AttemptOutcome = "gone"
+	AttemptOutcomeOptedOut  AttemptOutcome = "opted_out"
+	AttemptOutcomeRefused   AttemptOutcome = "refused"
+	AttemptOutcomeTokenDead AttemptOutcome = "token_dead"
+	AttemptOutcomeUnknown   AttemptOutcome = "unknown"
 )
 
 // Defines values for ButtonType.
@@ -220,7 +218,8 @@ type APIKeyList struct {
 	NextCursor *NextCursor `json:"next_cursor"`
 }
 
-// Attempt One finished try of a delivery on one lane.
+// Attempt One finished try of a delivery on one lane. What the provider put off, or could not take because its sender is stopped, is no
+// try and is not here.
 type Attempt struct {
 	// Code What the provider said.
 	Code       *string   `json:"code"`
