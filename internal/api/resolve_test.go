@@ -35,6 +35,7 @@ func TestAPersonResolvesWhatIsUnknown(t *testing.T) {
 		require.Equal(t, gen.DeliveryStatePending, d.State)
 		require.Equal(t, gen.AttemptOutcomeUnknown, d.Attempts[0].Outcome)
 		s.refused(409, "wrong_state", post(resolve(unknown[0]), `{"action":"resend","force":true}`))
+		s.clock.Pass(time.Minute) // the two before it used up the sender's pace
 		s.work()
 		d = ask[gen.DeliveryDetail](s, 200, "GET", fmt.Sprintf("/v1/deliveries/%d", unknown[0].ID), "")
 		require.Equal(t, gen.DeliveryStateAccepted, d.State)
