@@ -85,7 +85,7 @@ func (e *Engine) late(ctx context.Context, kind channel.Kind, words []Word, defs
 			if o.ProviderID != "" {
 				result.ProviderID = o.ProviderID
 			}
-			byCampaign[o.CampaignID] = append(byCampaign[o.CampaignID], settled{Try: o.Try, contact: o.ContactID, result: result})
+			byCampaign[o.CampaignID] = append(byCampaign[o.CampaignID], settled{Try: o.Try, contact: o.ContactID, result: result, late: true})
 		}
 		return e.settleLate(ctx, tx, byCampaign, defs)
 	})

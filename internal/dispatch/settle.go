@@ -27,6 +27,7 @@ type settled struct {
 	contact uuid.UUID
 	psid    string // with Messenger
 	result  channel.Result
+	late    bool // told after its batch was worked off
 }
 
 // effects collects what a number of outcomes ask for, so that each kind of
@@ -39,6 +40,7 @@ type effects struct {
 	silence []contact.Silence
 	stop    *channel.Result
 	fallers []settled
+	onward  waiting // who is to have a batch of their own
 }
 
 // settle is the one function that acts on outcomes. All tries are of one
@@ -48,25 +50,24 @@ func (e *Engine) settle(ctx context.Context, tx *db.Tx, def *campaign.Definition
 		return nil
 	}
 	s.now = e.Now()
-	fx := &effects{}
+	fx := &effects{onward: waiting{}}
 	for _, o := range outcomes {
 		fx.add(o, def, s.now)
 	}
 	if err := e.apply(ctx, tx, fx, def); err != nil {
 		return err
 	}
-	onward, err := e.fallThrough(tx, def, s, fx)
-	if err != nil {
+	if err := e.fallThrough(tx, def, s, fx); err != nil {
 		return err
 	}
 	moved, err := e.Ledger.Settle(tx, fx.ledger)
 	if err != nil {
 		return err
 	}
-	for s := range onward {
-		onward[s] = slices.DeleteFunc(onward[s], func(id int64) bool { return !moved[id] })
+	for s := range fx.onward {
+		fx.onward[s] = slices.DeleteFunc(fx.onward[s], func(id int64) bool { return !moved[id] })
 	}
-	return e.addBatches(ctx, tx, def.ID, onward)
+	return e.addBatches(ctx, tx, def.ID, fx.onward)
 }
 
 // add says what to do next for each outcome of the closed set.
@@ -95,6 +96,9 @@ func (fx *effects) back(set *delivery.Settlement, o settled, def *campaign.Defin
 	set.To, set.NextLane, set.NotBefore = delivery.Pending, o.Lane, at
 	set.RouteFrom = max(slices.Index(def.Route, o.Lane), 0)
 	fx.token(o, token.Available)
+	if o.late { // else the batch that sent it has it still
+		fx.onward.add(o.Lane, at, o.Delivery)
+	}
 }
 
 func (fx *effects) refused(o settled) {
@@ -169,15 +173,14 @@ func (e *Engine) stopLine(ctx context.Context, tx *db.Tx, fx *effects, def *camp
 }
 
 // fallThrough finds the next open lane for everybody who was definitely
-// refused, and adds their settlements. It returns who goes on.
-func (e *Engine) fallThrough(tx *db.Tx, def *campaign.Definition, s scope, fx *effects) (waiting, error) {
-	onward := waiting{}
+// refused, and adds their settlements.
+func (e *Engine) fallThrough(tx *db.Tx, def *campaign.Definition, s scope, fx *effects) error {
 	if len(fx.fallers) == 0 {
-		return onward, nil
+		return nil
 	}
 	people, err := e.whoFalls(tx, def, s, fx.fallers)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, o := range fx.fallers {
 		set := delivery.Settlement{Try: o.Try, Outcome: o.result.Outcome, Result: o.result, To: delivery.Failed, Reason: string(o.result.Outcome)}
@@ -193,11 +196,11 @@ func (e *Engine) fallThrough(tx *db.Tx, def *campaign.Definition, s scope, fx *e
 			if set.NotBefore = def.NotBefore(d.Lane, s.now, p.zone); !set.NotBefore.IsZero() {
 				set.To = delivery.Held
 			}
-			onward.add(d.Lane, set.NotBefore, o.Delivery)
+			fx.onward.add(d.Lane, set.NotBefore, o.Delivery)
 		}
 		fx.ledger = append(fx.ledger, set)
 	}
-	return onward, nil
+	return nil
 }
 
 func (e *Engine) whoFalls(tx *db.Tx, def *campaign.Definition, s scope, fallers []settled) (map[uuid.UUID]person, error) {
