@@ -45,8 +45,11 @@ func (e *Engine) listen(ctx context.Context, tx *db.Tx, def *campaign.Definition
 
 func (e *Engine) escalate(ctx context.Context, job queue.Job[EscalateJob]) error {
 	b, err := e.Ledger.Batch(ctx, job.Args.Batch)
-	if err != nil || b.FinishedAt != nil {
+	if err != nil {
 		return err
+	}
+	if b.FinishedAt != nil { // by a run that may have been cut off right after
+		return e.finish(ctx, b.CampaignID)
 	}
 	c, err := e.Campaigns.Get(ctx, b.CampaignID)
 	if err != nil {

@@ -18,8 +18,11 @@ import (
 // transaction; then the provider is called.
 func (e *Engine) send(ctx context.Context, job queue.Job[SendJob]) error {
 	b, err := e.Ledger.Batch(ctx, job.Args.Batch)
-	if err != nil || b.FinishedAt != nil {
+	if err != nil {
 		return err
+	}
+	if b.FinishedAt != nil { // by a run that may have been cut off right after
+		return e.finish(ctx, b.CampaignID)
 	}
 	r := &run{engine: e, batch: b, job: job.ID, again: job.Again, units: 1, count: map[channel.Outcome]int{}}
 	if r.def, err = e.Campaigns.Definition(ctx, b.CampaignID); err != nil {
