@@ -45,7 +45,7 @@ type run struct {
 	engine *Engine
 	batch  delivery.Batch
 	job    int64
-	again  bool // an earlier run may have been cut off while sending
+	again  bool // an earlier run, or a commit, may have been cut off while sending
 	def    *campaign.Definition
 	page   channel.Page
 
@@ -109,7 +109,7 @@ func (r *run) next(ctx context.Context, more bool) error {
 			return err
 		}
 		r.engine.Log.WarnContext(ctx, "outcomes cannot be written down yet", "campaign_id", r.batch.CampaignID, "messages", len(r.results), "error", err)
-		more = false
+		more, r.again = false, true // the commit may have come through, with a claim that nobody knows of
 		time.Sleep(rest)
 	}
 }
@@ -143,13 +143,13 @@ func (r *run) decideNext(ctx context.Context, tx *db.Tx, more bool) (s step, err
 	if s.scope, err = e.scopeOf(tx.DB, r.def); err != nil {
 		return s, err
 	}
+	if err := e.settle(ctx, tx, r.def, s.scope, r.results); err != nil {
+		return s, err
+	}
 	if r.again { // whether or not the campaign may go on
 		if err := r.giveUpAbandoned(ctx, tx, s.scope); err != nil {
 			return s, err
 		}
-	}
-	if err := e.settle(ctx, tx, r.def, s.scope, r.results); err != nil {
-		return s, err
 	}
 	if more && !r.dry && r.claimed < r.batch.Size() {
 		if err := r.claim(ctx, tx, &s); err != nil {
