@@ -141,6 +141,9 @@ func (s *Store) Settle(tx *db.Tx, settlements []Settlement) (moved map[int64]boo
 	if len(settlements) == 0 {
 		return map[int64]bool{}, nil
 	}
+	if err := standBy(tx, settlements); err != nil {
+		return nil, fmt.Errorf("stand by a first try: %w", err)
+	}
 	now := s.now()
 	if moved, err = s.settleRows(tx, settlements, now); err != nil {
 		return nil, fmt.Errorf("settle deliveries: %w", err)

@@ -123,7 +123,7 @@ func (s *Store) GiveUp(tx *db.Tx, ids []int64) (int, error) {
 // for the deliveries and channels of v.
 const lastResent = `JOIN attempts a ON a.delivery_id = v.id AND a.outcome = 'unknown' AND a.resent_at IS NOT NULL
 		AND CASE a.lane WHEN 'sms' THEN 'sms' WHEN 'email' THEN 'email' ELSE 'messenger' END = v.channel
-		AND NOT EXISTS (SELECT 1 FROM attempts b WHERE b.delivery_id = a.delivery_id AND b.n > a.n)`
+		AND NOT EXISTS (SELECT 1 FROM attempts b WHERE b.delivery_id = a.delivery_id AND b.n > a.n AND b.outcome = 'unknown')`
 
 // CallOff heeds receipts that come after a person had an unknown delivery sent
 // again, and before that was done: the message has arrived after all, so the
@@ -144,14 +144,35 @@ func (s *Store) CallOff(tx *db.Tx, receipts []Receipt) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	err := tx.Exec(`UPDATE deliveries SET state = 'accepted', lane = w.lane, attempt = w.n, sent_at = w.started_at, provider_id = w.provider_id
-		FROM (SELECT v.id, v.provider_id, a.lane, a.n, a.started_at FROM ? `+lastResent+`) AS w
+	err := tx.Exec(`UPDATE deliveries SET state = 'accepted', lane = w.lane, sent_at = w.started_at, provider_id = w.provider_id
+		FROM (SELECT v.id, v.provider_id, a.lane, a.started_at FROM ? `+lastResent+`) AS w
 		WHERE deliveries.id = w.id AND deliveries.state IN ('pending', 'held')`,
 		tx.Values("v", db.Int64s("id", ids), db.Texts("channel", kinds), db.Texts("provider_id", providers))).Error
 	if err != nil {
 		return fmt.Errorf("call a second sending off: %w", err)
 	}
 	return nil
+}
+
+// standBy heeds proof that came while an unknown delivery was being sent again,
+// and that cannot be about that try, because it was not taken: the first one
+// was, so the delivery stands by it and goes nowhere else.
+func standBy(tx *db.Tx, settlements []Settlement) error {
+	var ids, ns []int64
+	var kinds []string
+	for _, t := range settlements {
+		if t.N > 1 && t.Outcome != channel.Accepted && t.Outcome != channel.Unknown {
+			ids, ns, kinds = append(ids, t.Delivery), append(ns, int64(t.N)), append(kinds, string(t.Lane.Kind()))
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	return tx.Exec(`UPDATE deliveries SET state = CASE WHEN deliveries.delivered_at IS NULL THEN 'accepted' ELSE 'delivered' END,
+			lane = w.lane, attempt = w.n, sent_at = w.started_at
+		FROM (SELECT v.id, v.n AS try, a.lane, a.n, a.started_at FROM ? `+lastResent+`) AS w
+		WHERE deliveries.id = w.id AND CASE WHEN deliveries.state = 'sending' AND deliveries.attempt = w.try THEN deliveries.accepted_at IS NOT NULL ELSE FALSE END`,
+		tx.Values("v", db.Int64s("id", ids), db.Int64s("n", ns), db.Texts("channel", kinds))).Error
 }
 
 // Muddled returns those of the given deliveries of which two tries on the

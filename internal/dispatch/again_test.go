@@ -1,7 +1,9 @@
 package dispatch_test
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -183,5 +185,71 @@ func TestCallbacksAboutTwoTriesInAnyOrderNeverCauseAThirdMessage(t *testing.T) {
 				require.NotEqual(rt, delivery.Unknown, got.State, "never back")
 			}
 		})
+	})
+}
+
+// between hears a callback while the second text is on its way, and then has it
+// not taken.
+type between struct {
+	channel.Sender
+	hear   func()
+	answer channel.Outcome
+}
+
+func (s *between) Send(ctx context.Context, b channel.Batch) []channel.Result {
+	if s.hear == nil {
+		return s.Sender.Send(ctx, b)
+	}
+	s.hear()
+	return []channel.Result{{Outcome: s.answer, Code: "30008"}}
+}
+
+func TestProofThatComesWhileTheSecondOneIsRefusedCounts(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []channel.EventKind{channel.EventAccepted, channel.EventDelivered} {
+		for _, answer := range []channel.Outcome{channel.Refused, channel.TryLater, channel.Gone} {
+			t.Run(string(kind)+" "+string(answer), func(t *testing.T) {
+				t.Parallel()
+				dbtest.Each(t, func(t *testing.T, d *db.DB) {
+					s := &between{answer: answer}
+					a := setup(t, d, options{wrap: func(inner channel.Sender) channel.Sender {
+						if inner.Kind() != channel.SMS {
+							return inner
+						}
+						s.Sender = inner
+						return s
+					}}).resent(false)
+					s.hear = func() { a.told(kind, a.first) }
+					a.drain()
+					s.hear = nil
+					a.advance(time.Minute)
+					a.drain()
+					a.stands(map[channel.EventKind]delivery.State{channel.EventAccepted: delivery.Accepted, channel.EventDelivered: delivery.Delivered}[kind], a.first)
+					require.Len(t, a.sim.Texts(a.who.phone), 1)
+					require.Empty(t, a.sim.Mail(a.who.email))
+					_, attempts := a.of(a.campaign, a.who)
+					require.Equal(t, []channel.Outcome{channel.Accepted}, outcomes(attempts))
+					require.Equal(t, campaign.Finished, a.state(a.campaign))
+				})
+			})
+		}
+	}
+}
+
+func TestProofThatComesWhenTheSecondOneWasRefusedCallsTheNextLaneOff(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		a := setup(t, d, options{}).resent(false)
+		a.sim.Refuse(simulator.Twilio, a.who.phone, "21211")
+		a.sim.SetFaults(simulator.SendGrid, simulator.Faults{ThrottleRate: 1})
+		a.drain()
+		got, _ := a.of(a.campaign, a.who)
+		require.Equal(t, [2]string{"pending", "email"}, [2]string{string(got.State), string(got.Lane)})
+		a.told(channel.EventDelivered, a.first)
+		a.sim.SetFaults(simulator.SendGrid, simulator.Faults{})
+		a.advance(time.Minute)
+		a.drain()
+		a.stands(delivery.Delivered, a.first)
+		require.Empty(t, a.sim.Mail(a.who.email))
 	})
 }
