@@ -24,7 +24,7 @@ func (s *Server) importContacts(c echo.Context) error {
 		return err
 	}
 	c.Response().Header().Set(echo.HeaderLocation, "/v1/imports/"+imp.ID.String())
-	return c.JSON(http.StatusAccepted, importAnswer(imp, nil))
+	return s.showImport(c, http.StatusAccepted, imp)
 }
 
 // importOptions reads a query that was checked.
@@ -45,16 +45,21 @@ const firstRefusals = 50
 
 // getImport serves GET /v1/imports/{id}.
 func (s *Server) getImport(c echo.Context) error {
-	ctx := c.Request().Context()
-	imp, err := s.Contacts.Import(ctx, idOf(c))
+	imp, err := s.Contacts.Import(c.Request().Context(), idOf(c))
 	if err != nil {
 		return err
 	}
-	lines, _, err := s.Contacts.Refusals(ctx, imp.ID, 0, firstRefusals)
+	return s.showImport(c, http.StatusOK, imp)
+}
+
+// showImport answers with an import and its first refused lines. A small file
+// may be done before the answer to its upload is written.
+func (s *Server) showImport(c echo.Context, status int, imp contact.Import) error {
+	lines, _, err := s.Contacts.Refusals(c.Request().Context(), imp.ID, 0, firstRefusals)
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, importAnswer(imp, lines))
+	return c.JSON(status, importAnswer(imp, lines))
 }
 
 // listImportLines serves GET /v1/imports/{id}/lines.

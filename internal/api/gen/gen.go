@@ -908,11 +908,11 @@ type PageCreate struct {
 
 // PageHealth defines model for PageHealth.
 type PageHealth struct {
-	// Token What Graph said to the access token when it was last used.
+	// Token `refused` since Graph turned the access token down, until the Page gets a new one; a new one is `unknown`.
 	Token PageHealthToken `json:"token"`
 }
 
-// PageHealthToken What Graph said to the access token when it was last used.
+// PageHealthToken `refused` since Graph turned the access token down, until the Page gets a new one; a new one is `unknown`.
 type PageHealthToken string
 
 // PageList defines model for PageList.
