@@ -10,7 +10,7 @@ func rootCommand(environ func() []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "beckon",
 		Short:         "Bring people back to your Messenger bot",
-		Long:          "Beckon keeps every lawful way to reach each contact and picks exactly one for every campaign.\nSettings come from the environment; the README lists them.",
+		Long:          "Beckon keeps every lawful way to reach each contact and picks exactly one for every campaign.\nSettings come from the environment; docs/settings.md lists them.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args: func(_ *cobra.Command, args []string) error {
