@@ -76,8 +76,7 @@ func (PurgeJob) Kind() string { return "idempotency.purge" }
 
 // Register adds the hourly job that purges. The queue must not be open yet.
 func (i *Idempotency) Register(q *queue.Queue) {
-	queue.Handle(q, 1, func(ctx context.Context, _ queue.Job[PurgeJob]) error { return i.Purge(ctx) })
-	q.Every(time.Hour, PurgeJob{})
+	queue.Keep(q, time.Hour, PurgeJob{}, i.Purge)
 }
 
 func (i *Idempotency) time() time.Time { return i.now().UTC().Truncate(time.Microsecond) }

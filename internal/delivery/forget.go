@@ -28,7 +28,7 @@ const tendFor = 20 * time.Second
 // and gives up the deliveries of campaigns that ended longer than keep ago. 0
 // keeps them for ever.
 func (s *Store) Register(q *queue.Queue, keep time.Duration) {
-	queue.Handle(q, 1, func(ctx context.Context, _ queue.Job[tendJob]) error {
+	queue.Keep(q, time.Hour, tendJob{}, func(ctx context.Context) error {
 		if err := s.Grow(ctx); err != nil || keep <= 0 {
 			return err
 		}
@@ -39,7 +39,6 @@ func (s *Store) Register(q *queue.Queue, keep time.Duration) {
 		}
 		return err
 	})
-	q.Every(time.Hour, tendJob{})
 }
 
 // Grow makes room in the ledger ahead of time, where it is kept in leaves. Write

@@ -30,8 +30,7 @@ func (e *Engine) handleReconcile() {
 	if len(e.finders()) == 0 {
 		return
 	}
-	queue.Handle(e.Queue, 1, func(ctx context.Context, _ queue.Job[ReconcileJob]) error { return e.Reconcile(ctx) })
-	e.Queue.Every(reconcileEvery, ReconcileJob{})
+	queue.Keep(e.Queue, reconcileEvery, ReconcileJob{}, e.Reconcile)
 }
 
 // finders are the lanes whose messages can be asked for.

@@ -179,8 +179,7 @@ func (purgeJob) Kind() string { return "event.purge" }
 
 // Register adds the hourly job that forgets events after thirty days.
 func (s *Store) Register(q *queue.Queue) {
-	queue.Handle(q, 1, func(ctx context.Context, _ queue.Job[purgeJob]) error { return s.Purge(ctx, s.now().Add(-keep)) })
-	q.Every(time.Hour, purgeJob{})
+	queue.Keep(q, time.Hour, purgeJob{}, func(ctx context.Context) error { return s.Purge(ctx, s.now().Add(-keep)) })
 }
 
 // purgeAtOnce bounds one transaction.

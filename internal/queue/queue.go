@@ -95,6 +95,28 @@ func Handle[T Args](q *Queue, parallel int, work func(context.Context, Job[T]) e
 	if parallel > 0 {
 		q.Lane(queueOf(none), parallel)
 	}
+	register(q, work)
+}
+
+// upkeep is the queue of housekeeping: every queue costs each node a look at the
+// database several times a second.
+const (
+	upkeep         = "upkeep"
+	upkeepParallel = 3
+)
+
+// Keep has work done at each interval, once for all nodes together, and first at
+// start.
+func Keep[T Args](q *Queue, interval time.Duration, args T, work func(context.Context) error) {
+	q.Lane(upkeep, upkeepParallel)
+	register(q, func(ctx context.Context, _ Job[T]) error { return work(ctx) })
+	q.every = append(q.every, river.NewPeriodicJob(river.PeriodicInterval(interval),
+		func() (river.JobArgs, *river.InsertOpts) { return args, &river.InsertOpts{Queue: upkeep} },
+		&river.PeriodicJobOpts{RunOnStart: true}))
+}
+
+func register[T Args](q *Queue, work func(context.Context, Job[T]) error) {
+	var none T
 	w := &worker[T]{work: work}
 	river.AddWorker(q.workers, w)
 	q.direct[none.Kind()] = w.direct
@@ -106,14 +128,6 @@ func queueOf(a Args) string { return strings.ReplaceAll(a.Kind(), ".", "_") }
 // Lane adds a queue that works at most parallel jobs at once on each node.
 func (q *Queue) Lane(name string, parallel int) {
 	q.queues[name] = river.QueueConfig{MaxWorkers: parallel}
-}
-
-// Every enqueues a job at each interval, once for all nodes together, and
-// first at start.
-func (q *Queue) Every(interval time.Duration, args Args) {
-	q.every = append(q.every, river.NewPeriodicJob(river.PeriodicInterval(interval),
-		func() (river.JobArgs, *river.InsertOpts) { return args, &river.InsertOpts{Queue: queueOf(args)} },
-		&river.PeriodicJobOpts{RunOnStart: true}))
 }
 
 // lastCall is how long before its end a job begins nothing new, so that a call

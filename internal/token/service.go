@@ -103,8 +103,7 @@ func (Expiry) Kind() string { return "token.expire" }
 
 // Register adds the hourly job that lets tokens expire.
 func (s *Service) Register(q *queue.Queue) {
-	queue.Handle(q, 1, func(ctx context.Context, _ queue.Job[Expiry]) error { return s.tidy(ctx) })
-	q.Every(time.Hour, Expiry{})
+	queue.Keep(q, time.Hour, Expiry{}, s.tidy)
 }
 
 // tidyRounds bounds the work of one job; the rest is for the next.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"beckon/internal/db"
-	"beckon/internal/queue"
 )
 
 // purgeJob forgets old callbacks and makes room for those to come.
@@ -22,7 +21,7 @@ const keep = 30 * 24 * time.Hour
 // ahead is for how many days there is room for callbacks before they come.
 const ahead = 3
 
-func (i *Inbox) tidy(ctx context.Context, _ queue.Job[purgeJob]) error {
+func (i *Inbox) tidy(ctx context.Context) error {
 	if err := i.DB.GrowCallbacks(ctx, i.Now(), ahead); err != nil {
 		return err
 	}

@@ -64,8 +64,7 @@ type callback struct {
 func New(p Parts) *Inbox {
 	i := &Inbox{p}
 	queue.Handle(p.Queue, applyParallel, i.apply)
-	queue.Handle(p.Queue, 1, i.tidy)
-	p.Queue.Every(time.Hour, purgeJob{})
+	queue.Keep(p.Queue, time.Hour, purgeJob{}, i.tidy)
 	return i
 }
 
