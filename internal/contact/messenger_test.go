@@ -154,6 +154,7 @@ func TestMergeMovesAllThatBelongsToAPerson(t *testing.T) {
 		b.exec("INSERT INTO tokens (id, contact_id, page_id, topic, value, value_hash, status, source, granted_at, expires_at, updated_at) VALUES (?, ?, ?, 'unsorted', ?, ?, 'available', 'x', ?, ?, ?)",
 			id(), anon, b.page, []byte{1}, []byte{1}, noon, noon, noon)
 		b.exec("INSERT INTO opt_in_requests (id, contact_id, page_id, topic, state, asked_at, updated_at) VALUES (?, ?, ?, 'unsorted', 'sent', ?, ?)", id(), anon, b.page, noon, noon)
+		b.inTx(func(tx *db.Tx) error { return tx.GrowLedger(1, 10, 10) })
 		shared, other := id(), id()
 		for i, row := range [][]any{{1, shared, ann.ID}, {2, shared, anon}, {3, other, anon}} {
 			require.Len(t, row, 3, i)
@@ -177,6 +178,7 @@ func TestTwoAnonymousContactsMergeIntoOne(t *testing.T) {
 		b.findOrMake("p1")
 		b.upsert(contact.Draft{Messenger: []contact.MessengerID{{PageID: two, PSID: "q1"}}})
 		campaign := uuid.Must(uuid.NewV7())
+		b.inTx(func(tx *db.Tx) error { return tx.GrowLedger(1, 10, 10) })
 		for i, a := range []string{"p1", "q1"} {
 			b.exec("INSERT INTO deliveries (id, campaign_id, contact_id, lane, state, created_at) SELECT ?, ?, contact_id, 'window', 'delivered', ? FROM messenger_addresses WHERE psid = ?", i+1, campaign, noon, a)
 		}
