@@ -56,6 +56,23 @@ func Lift(tx *db.Tx, name, by string, now time.Time) error {
 	return tell(tx, told, name, uuid.Nil, now)
 }
 
+// Stop stops a line until somebody resumes it, for what a provider said of the
+// sender outside of a lease.
+func Stop(tx *db.Tx, name, code, detail string, now time.Time) error {
+	r, err := locked(tx, name, now)
+	if err != nil {
+		return err
+	}
+	told := r.stop(now, code, detail)
+	if len(told) == 0 { // it is stopped already
+		return nil
+	}
+	if err := r.save(tx, now); err != nil {
+		return err
+	}
+	return tell(tx, told, name, uuid.Nil, now)
+}
+
 // Forget removes the line of a Page that is no more.
 func Forget(tx *db.Tx, page uuid.UUID) error {
 	if err := tx.Exec("DELETE FROM lines WHERE sender = ?", channel.Window.Line(page.String())).Error; err != nil {

@@ -174,9 +174,17 @@ func unguarded(tx *db.Tx, r OptInRequest, guard time.Duration) error {
 	return nil
 }
 
+// mayNotAsk is the code that stops asking, but not sending.
+const mayNotAsk = "10/1404170"
+
 // settle writes down what came of a request. The person's answer may have been
-// faster: that stays.
-func (s *Store) settle(tx *db.Tx, id uuid.UUID, res channel.Result) error {
+// faster: that stays. A Page that cannot send is stopped for everything.
+func (s *Store) settle(tx *db.Tx, page, id uuid.UUID, res channel.Result) error {
+	if res.Outcome == channel.StopTheLine && res.Code != mayNotAsk {
+		if err := line.Stop(tx, channel.Window.Line(page.String()), res.Code, res.Detail, s.moment()); err != nil {
+			return err
+		}
+	}
 	err := tx.Exec(`UPDATE opt_in_requests SET provider_id = ?, code = ?, updated_at = ?,
 		state = CASE WHEN state = 'sending' THEN ? ELSE state END WHERE id = ?`,
 		res.ProviderID, res.Code, s.moment(), string(stateOf(res.Outcome)), id).Error

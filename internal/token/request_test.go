@@ -281,3 +281,24 @@ func TestRequestLeftSendingBecomesUnknown(t *testing.T) {
 		}
 	})
 }
+
+func TestAPageThatCannotSendIsStoppedForEverything(t *testing.T) {
+	t.Parallel()
+	for code, stops := range map[string]bool{"190/460": true, "10/1893063": true, "10/1404170": false} {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			dbtest.Each(t, func(t *testing.T, d *db.DB) {
+				k := inWindow(t, d)
+				k.m.answer = channel.Result{Outcome: channel.StopTheLine, Code: code}
+				got, err := k.service.Ask(t.Context(), k.ask)
+				require.NoError(t, err)
+				require.Equal(t, token.Failed, got.State)
+				var stopped []string
+				require.NoError(t, d.Read(t.Context()).Raw("SELECT stop_code FROM lines WHERE sender = ? AND stopped_at IS NOT NULL", "messenger:"+k.page.String()).Scan(&stopped).Error)
+				require.Equal(t, stops, len(stopped) == 1)
+				_, err = k.service.Ask(t.Context(), k.ask)
+				require.Equal(t, stops, fault.Is(err, fault.Unavailable), "nobody else is asked")
+			})
+		})
+	}
+}

@@ -75,7 +75,7 @@ func (s *Service) Ask(ctx context.Context, ask Request) (OptInRequest, error) {
 	}
 	res := s.asker.AskOptIn(ctx, page, psid, title, ours+r.ID.String())
 	ctx = context.WithoutCancel(ctx) // what came of it is written down in any case
-	if err := s.db.Transact(ctx, func(tx *db.Tx) error { return s.settle(tx, r.ID, res) }); err != nil {
+	if err := s.db.Transact(ctx, func(tx *db.Tx) error { return s.settle(tx, r.PageID, r.ID, res) }); err != nil {
 		return OptInRequest{}, err
 	}
 	return s.Request(ctx, r.ID)
