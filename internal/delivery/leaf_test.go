@@ -13,6 +13,7 @@ import (
 	"beckon/internal/channel"
 	"beckon/internal/db"
 	"beckon/internal/db/dbtest"
+	"beckon/internal/delivery"
 )
 
 // asked opens another handle on a database that keeps the statements sent.
@@ -88,4 +89,33 @@ func TestANewLeafIsAnalyzedOnce(t *testing.T) {
 	b.another()
 	b.write(people(3000, channel.LaneSMS)...)
 	require.Equal(t, 1500, known(), "others look at it again")
+}
+
+// A person gets a receipt for each message: what they got years ago is not
+// written again each time.
+func TestAWatermarkWritesOnlyWhatIsNew(t *testing.T) {
+	t.Parallel()
+	b := setup(t, dbtest.Postgres(t))
+	who := b.person("77")
+	first := b.write(delivery.Place{Contact: who, Lane: channel.Window})
+	claimed := b.claim(b.batch(channel.Window, first, first), 1)
+	b.settle(accepted(claimed[0], channel.Window, "m1"))
+	written := func() (x string) {
+		require.NoError(t, b.d.Read(b.ctx()).Raw("SELECT CAST(xmin AS text) FROM deliveries WHERE id = ?", first).Row().Scan(&x))
+		return x
+	}
+	arrived, read := delivery.Watermark{PSID: "77", At: b.now}, delivery.Watermark{PSID: "77", At: b.now, Read: true}
+	before := written()
+	b.upTo(arrived)
+	require.Equal(t, delivery.Delivered, b.get(first).State)
+	require.NotEqual(t, before, written())
+	before = written()
+	b.upTo(arrived)
+	require.Equal(t, before, written())
+	b.upTo(read)
+	require.NotNil(t, b.get(first).ReadAt)
+	require.NotEqual(t, before, written())
+	before = written()
+	b.upTo(arrived, read)
+	require.Equal(t, before, written())
 }

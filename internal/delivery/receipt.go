@@ -127,6 +127,7 @@ func (s *Store) MarkUpTo(tx *db.Tx, page uuid.UUID, marks []Watermark) error {
 			JOIN campaigns c ON c.id = d.campaign_id AND c.page_id = m.page_id
 			WHERE d.lane IN `+messengerLanes+` AND d.state IN ('sending', 'unknown', 'accepted', 'delivered')
 				AND CASE WHEN v.mid = '' THEN d.sent_at <= v.at ELSE d.provider_id = v.mid END
+				AND (d.state = 'accepted' OR d.delivered_at IS NULL OR v.read_at IS NOT NULL AND d.read_at IS NULL)
 			GROUP BY d.id) AS w
 		WHERE deliveries.id = w.id`,
 		tx.Values("v", db.UUIDs("page", slices.Repeat([]uuid.UUID{page}, n)), db.Texts("psid", psids), db.Texts("mid", mids), db.Times("at", at), db.Times("read_at", read))).Error
