@@ -162,7 +162,7 @@ func TestClaimLeavesOtherLanesAndLaterOnesAlone(t *testing.T) {
 			To: delivery.Pending, NextLane: channel.LaneSMS, NotBefore: b.now.Add(time.Minute)})
 		require.Empty(t, b.claim(batch, 1))
 		b.tx(func(tx *db.Tx) error {
-			n, at, err := b.Left(tx, batch, 99)
+			n, _, at, err := b.Left(tx, batch, 99)
 			require.Equal(t, 1, n)
 			require.True(t, at.Equal(b.now.Add(time.Minute)), "%v", at)
 			return err

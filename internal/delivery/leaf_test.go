@@ -49,7 +49,7 @@ func TestABatchIsWorkedInItsLeaf(t *testing.T) {
 	statements()
 	b.claim(batch, 1)
 	b.tx(func(tx *db.Tx) error {
-		_, _, err := b.Left(tx, batch, 1)
+		_, _, _, err := b.Left(tx, batch, 1)
 		_, aerr := b.Abandoned(tx, batch, 1)
 		_, oerr := b.Opens(tx, channel.SMS, []int64{batch.FirstID, batch.LastID})
 		return errors.Join(err, aerr, oerr)

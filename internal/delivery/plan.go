@@ -101,19 +101,20 @@ func (s *Store) AddBatches(tx *db.Tx, batches []Batch) error {
 }
 
 // Left says what of a batch still waits, or is still on its way by the job: how
-// many deliveries, and when the first of them may be tried.
-func (s *Store) Left(tx *db.Tx, b Batch, job int64) (n int, at time.Time, err error) {
+// many deliveries, how many of them are on their way, and when the first may be
+// tried.
+func (s *Store) Left(tx *db.Tx, b Batch, job int64) (n, sending int, at time.Time, err error) {
 	var first *time.Time
-	err = tx.Raw(`SELECT COUNT(*), MIN(COALESCE(not_before, created_at)) FROM deliveries
+	err = tx.Raw(`SELECT COUNT(*), COUNT(CASE WHEN state = 'sending' THEN 1 END), MIN(COALESCE(not_before, created_at)) FROM deliveries
 		WHERE `+inBatch+` AND lane = ? AND (state IN ('pending', 'held') OR state = 'sending' AND job_id = ?)`,
-		b.FirstID, b.LastID, b.CampaignID.String(), b.Lane, job).Row().Scan(&n, &first)
+		b.FirstID, b.LastID, b.CampaignID.String(), b.Lane, job).Row().Scan(&n, &sending, &first)
 	if err != nil {
-		return 0, at, fmt.Errorf("count what is left of a batch: %w", err)
+		return 0, 0, at, fmt.Errorf("count what is left of a batch: %w", err)
 	}
 	if first != nil {
 		at = *first
 	}
-	return n, at, nil
+	return n, sending, at, nil
 }
 
 // EndBatch ends what of a batch still waits, as Cancelled or Expired.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -79,9 +81,13 @@ func (r *run) lease(tx *db.Tx, s *step) (most int, err error) {
 	return min(most, max(1, int(float64(s.grant.Units)/r.units))), nil
 }
 
-// A node died while it sent these: nobody knows whether they went out.
-func (r *run) giveUpAbandoned(ctx context.Context, tx *db.Tx, s scope) error {
+// A node died while it sent these: nobody knows whether they went out. With
+// until, only those count that were claimed by then.
+func (r *run) giveUpAbandoned(ctx context.Context, tx *db.Tx, s scope, until time.Time) error {
 	tries, err := r.engine.Ledger.Abandoned(tx, r.batch, r.job)
+	if !until.IsZero() {
+		tries = slices.DeleteFunc(tries, func(t delivery.Try) bool { return t.Started.After(until) })
+	}
 	if err != nil || len(tries) == 0 {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"beckon/internal/db/dbtest"
 	"beckon/internal/delivery"
 	"beckon/internal/dispatch"
+	"beckon/internal/simulator"
 )
 
 // A node that dies after its last commit, and before it could end the campaign,
@@ -81,6 +82,39 @@ func TestWhatALostCommitHadClaimedIsNotSendingForEver(t *testing.T) {
 			b.advance(10 * time.Second)
 		}
 		require.Equal(t, map[delivery.State]int{delivery.Accepted: 149, delivery.Unknown: 1}, b.report(c).LinkBack.States)
+		require.Equal(t, campaign.Finished, b.state(c))
+	})
+}
+
+// Two runs of one job overlapped, the one gave the job back as one to be
+// continued, and then the other died: no run is told that one was cut off.
+func TestWhatAnOverlappingRunLeftIsNotSendingForEver(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d, options{})
+		b.make(human{email: "new"})
+		b.make(human{email: "new"})
+		b.sim.SetFaults(simulator.SendGrid, simulator.Faults{ThrottleRate: 1})
+		c := b.draft(nil)
+		b.start(c)
+		b.drain()
+		b.sim.SetFaults(simulator.SendGrid, simulator.Faults{})
+		b.tx(func(tx *db.Tx) error {
+			return tx.Exec(`UPDATE deliveries SET state = 'sending', attempt = 1, sent_at = ?, job_id = (SELECT id FROM river_job WHERE kind = 'dispatch.send')
+				WHERE id = (SELECT MIN(id) FROM deliveries)`, b.now()).Error
+		})
+		states := func() map[delivery.State]int { return b.report(c).LinkBack.States }
+		for range 3 {
+			b.advance(10 * time.Second)
+			b.resumed()
+			b.drain()
+		}
+		require.Equal(t, map[delivery.State]int{delivery.Accepted: 1, delivery.Sending: 1}, states(), "it may be alive")
+		for range 3 {
+			b.advance(10 * time.Second)
+			b.drain()
+		}
+		require.Equal(t, map[delivery.State]int{delivery.Accepted: 1, delivery.Unknown: 1}, states())
 		require.Equal(t, campaign.Finished, b.state(c))
 	})
 }

@@ -147,7 +147,7 @@ func (r *run) decideNext(ctx context.Context, tx *db.Tx, more bool) (s step, err
 		return s, err
 	}
 	if r.again { // whether or not the campaign may go on
-		if err := r.giveUpAbandoned(ctx, tx, s.scope); err != nil {
+		if err := r.giveUpAbandoned(ctx, tx, s.scope, time.Time{}); err != nil {
 			return s, err
 		}
 	}
@@ -157,21 +157,24 @@ func (r *run) decideNext(ctx context.Context, tx *db.Tx, more bool) (s step, err
 		}
 	}
 	if len(s.going) == 0 {
-		err = r.rest(tx, &s)
+		err = r.rest(ctx, tx, &s)
 	}
 	return s, err
 }
 
 // rest says when to come back to what is left of the batch, or ends it.
-func (r *run) rest(tx *db.Tx, s *step) error {
+func (r *run) rest(ctx context.Context, tx *db.Tx, s *step) error {
 	e := r.engine
 	if whole := r.claimed == r.batch.Size() && !r.back && !r.waits(); !whole {
-		left, at, err := e.Ledger.Left(tx, r.batch, r.job)
+		left, sending, at, err := e.Ledger.Left(tx, r.batch, r.job)
 		if err != nil {
 			return err
 		}
 		if left > 0 {
 			s.wait = max(s.wait, at.Sub(e.Now()), again)
+			if sending > 0 { // not by this run: by one that overlaps with it, and may be dead
+				return r.giveUpAbandoned(ctx, tx, s.scope, e.Now().Add(-queue.RescueAfter))
+			}
 			return nil
 		}
 	}
