@@ -118,3 +118,24 @@ func TestWhatAnOverlappingRunLeftIsNotSendingForEver(t *testing.T) {
 		require.Equal(t, campaign.Finished, b.state(c))
 	})
 }
+
+// Retention takes batches of a campaign that is long over; their jobs may be
+// held until some morning.
+func TestAJobWhoseBatchIsGivenUpHasNothingToDo(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d, options{})
+		b.make(human{email: "new"})
+		b.sendOut(b.draft(nil))
+		b.tx(func(tx *db.Tx) error {
+			if err := tx.Exec("DELETE FROM batches").Error; err != nil {
+				return err
+			}
+			return tx.Exec("UPDATE river_job SET state = 'available', finalized_at = NULL WHERE kind = 'dispatch.send'").Error
+		})
+		b.drain()
+		var open int
+		require.NoError(t, d.Read(t.Context()).Raw("SELECT COUNT(*) FROM river_job WHERE state <> 'completed'").Row().Scan(&open))
+		require.Zero(t, open)
+	})
+}

@@ -44,12 +44,9 @@ func (e *Engine) listen(ctx context.Context, tx *db.Tx, def *campaign.Definition
 }
 
 func (e *Engine) escalate(ctx context.Context, job queue.Job[EscalateJob]) error {
-	b, err := e.Ledger.Batch(ctx, job.Args.Batch)
-	if err != nil {
+	b, open, err := e.open(ctx, job.Args.Batch)
+	if err != nil || !open {
 		return err
-	}
-	if b.FinishedAt != nil { // by a run that may have been cut off right after
-		return e.finish(ctx, b.CampaignID)
 	}
 	c, err := e.Campaigns.Get(ctx, b.CampaignID)
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"beckon/internal/campaign"
 	"beckon/internal/channel"
 	"beckon/internal/db"
@@ -17,12 +19,9 @@ import (
 // last chunk came to is written down, and the next one claimed, in one
 // transaction; then the provider is called.
 func (e *Engine) send(ctx context.Context, job queue.Job[SendJob]) error {
-	b, err := e.Ledger.Batch(ctx, job.Args.Batch)
-	if err != nil {
+	b, open, err := e.open(ctx, job.Args.Batch)
+	if err != nil || !open {
 		return err
-	}
-	if b.FinishedAt != nil { // by a run that may have been cut off right after
-		return e.finish(ctx, b.CampaignID)
 	}
 	r := &run{engine: e, batch: b, job: job.ID, again: job.Again, units: 1, count: map[channel.Outcome]int{}}
 	if r.def, err = e.Campaigns.Definition(ctx, b.CampaignID); err != nil {
@@ -38,6 +37,18 @@ func (e *Engine) send(ctx context.Context, job queue.Job[SendJob]) error {
 		return queue.Later(r.wait)
 	}
 	return e.finish(context.WithoutCancel(ctx), b.CampaignID)
+}
+
+// open reads a batch, and says whether there is anything left to do with it.
+func (e *Engine) open(ctx context.Context, id uuid.UUID) (b delivery.Batch, open bool, err error) {
+	b, err = e.Ledger.Batch(ctx, id)
+	switch {
+	case db.IsNone(err): // given up with its campaign
+		return b, false, nil
+	case err == nil && b.FinishedAt != nil: // by a run that may have been cut off right after
+		return b, false, e.finish(ctx, b.CampaignID)
+	}
+	return b, true, err
 }
 
 // run is one run of a batch.
