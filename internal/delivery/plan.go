@@ -57,6 +57,21 @@ func (s *Store) Write(tx *db.Tx, campaign uuid.UUID, places []Place) (first int6
 	return first, nil
 }
 
+// Placed returns those of the contacts that have a place in a campaign.
+func (s *Store) Placed(ctx context.Context, campaign uuid.UUID, contacts []uuid.UUID) (map[uuid.UUID]bool, error) {
+	var found []uuid.UUID
+	err := s.db.Read(ctx).Raw("SELECT contact_id FROM deliveries WHERE campaign_id = ? AND contact_id IN (SELECT v.id FROM ?)",
+		campaign, s.db.Values("v", db.UUIDs("id", contacts))).Scan(&found).Error
+	if err != nil {
+		return nil, fmt.Errorf("find places of contacts: %w", err)
+	}
+	out := make(map[uuid.UUID]bool, len(found))
+	for _, id := range found {
+		out[id] = true
+	}
+	return out, nil
+}
+
 // number hands a campaign its next n numbers, with room for their deliveries,
 // and returns the first. The counter stays this transaction's until it ends.
 func (s *Store) number(tx *db.Tx, campaign uuid.UUID, n int) (first int64, err error) {

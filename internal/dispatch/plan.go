@@ -89,7 +89,7 @@ func (e *Engine) planPage(ctx context.Context, c *campaign.Campaign, def *campai
 		to = crowd[len(crowd)-1].id
 	}
 	places := decideAll(crowd, def, s.now)
-	err = e.db.Transact(ctx, func(tx *db.Tx) error {
+	write := func(tx *db.Tx) error {
 		ok, err := e.Campaigns.Planned(tx, c.ID, c.PlannedTo, to, done)
 		if err != nil {
 			return err
@@ -98,9 +98,25 @@ func (e *Engine) planPage(ctx context.Context, c *campaign.Campaign, def *campai
 			return errOvertaken
 		}
 		return e.writePage(ctx, tx, def, places)
-	})
+	}
+	err = e.db.Transact(ctx, write)
+	if db.DuplicateOf(err) != "" { // a contact planned before was merged into one of these
+		if places, err = e.unplaced(ctx, def.ID, places); err == nil {
+			err = e.db.Transact(ctx, write)
+		}
+	}
 	c.PlannedTo = &to
 	return done, err
+}
+
+// unplaced leaves out who has a place in the campaign already.
+func (e *Engine) unplaced(ctx context.Context, campaign uuid.UUID, places []delivery.Place) ([]delivery.Place, error) {
+	contacts := make([]uuid.UUID, len(places))
+	for i, p := range places {
+		contacts[i] = p.Contact
+	}
+	placed, err := e.Ledger.Placed(ctx, campaign, contacts)
+	return slices.DeleteFunc(places, func(p delivery.Place) bool { return placed[p.Contact] }), err
 }
 
 func (e *Engine) writePage(ctx context.Context, tx *db.Tx, def *campaign.Definition, places []delivery.Place) error {
