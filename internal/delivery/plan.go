@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"gorm.io/gorm"
 
 	"beckon/internal/channel"
 	"beckon/internal/db"
@@ -58,9 +59,9 @@ func (s *Store) Write(tx *db.Tx, campaign uuid.UUID, places []Place) (first int6
 }
 
 // Placed returns those of the contacts that have a place in a campaign.
-func (s *Store) Placed(ctx context.Context, campaign uuid.UUID, contacts []uuid.UUID) (map[uuid.UUID]bool, error) {
+func (s *Store) Placed(q *gorm.DB, campaign uuid.UUID, contacts []uuid.UUID) (map[uuid.UUID]bool, error) {
 	var found []uuid.UUID
-	err := s.db.Read(ctx).Raw("SELECT contact_id FROM deliveries WHERE campaign_id = ? AND contact_id IN (SELECT v.id FROM ?)",
+	err := q.Raw("SELECT contact_id FROM deliveries WHERE campaign_id = ? AND contact_id IN (SELECT v.id FROM ?)",
 		campaign, s.db.Values("v", db.UUIDs("id", contacts))).Scan(&found).Error
 	if err != nil {
 		return nil, fmt.Errorf("find places of contacts: %w", err)

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -130,6 +131,11 @@ func (x *escalation) speak(ctx context.Context, tx *db.Tx) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	placed, err := e.Ledger.Placed(tx.DB, x.to.ID, ids) // by a contact that was merged into theirs
+	if err != nil {
+		return 0, err
+	}
+	maps.DeleteFunc(people, func(id uuid.UUID, _ person) bool { return placed[id] })
 	places, marked := x.place(silent, people)
 	if len(places) == 0 {
 		return 0, nil
@@ -153,7 +159,7 @@ func (x *escalation) speak(ctx context.Context, tx *db.Tx) (int, error) {
 func (x *escalation) place(silent []delivery.Silent, people map[uuid.UUID]person) (places []delivery.Place, marked []int64) {
 	for _, d := range silent {
 		p, found := people[d.ContactID]
-		if !found { // erased
+		if !found { // erased, or placed already
 			continue
 		}
 		from := x.used(d.Lane)

@@ -2,6 +2,7 @@ package dispatch_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -33,5 +34,24 @@ func TestAPlanPassesOverWhoGotAPlaceByAMerge(t *testing.T) {
 		require.Equal(t, delivery.Expired, kept.State)
 		sent, _ := b.of(c, other)
 		require.Equal(t, delivery.Accepted, sent.State)
+	})
+}
+
+func TestAnEscalationPassesOverWhoGotAPlaceByAMerge(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := early(t, d)
+		merged, other := b.make(human{window: true, phone: "new"}), b.make(human{window: true, phone: "new"})
+		c := b.escalating(nil)
+		b.start(c)
+		b.drain()
+		b.tx(func(tx *db.Tx) error {
+			_, err := b.ledger.Write(tx, b.escalation(c).ID, []delivery.Place{{Contact: merged.id, Lane: channel.LaneSMS, Expired: true}})
+			return err
+		})
+		b.pass(72 * time.Hour)
+		require.Empty(t, b.sim.Texts(merged.phone))
+		require.Len(t, b.sim.Texts(other.phone), 1)
+		require.Equal(t, campaign.Finished, b.state(c))
 	})
 }

@@ -115,7 +115,7 @@ func (e *Engine) unplaced(ctx context.Context, campaign uuid.UUID, places []deli
 	for i, p := range places {
 		contacts[i] = p.Contact
 	}
-	placed, err := e.Ledger.Placed(ctx, campaign, contacts)
+	placed, err := e.Ledger.Placed(e.db.Read(ctx), campaign, contacts)
 	return slices.DeleteFunc(places, func(p delivery.Place) bool { return placed[p.Contact] }), err
 }
 
