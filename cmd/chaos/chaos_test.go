@@ -163,6 +163,12 @@ func TestSteadyLeavesOutTheStartAndTheEnd(t *testing.T) {
 	}
 	require.InDelta(t, 100, steady(all), 0.01)
 	require.Zero(t, steady(all[:1]))
+
+	all = nil // a hundred at once every second, seen ten times a second
+	for i := range 100 {
+		all = append(all, reading{at.Add(time.Duration(i) * time.Second / 10), int64(i/10) * 100})
+	}
+	require.InDelta(t, 100, steady(all), 0.01, "chunks make it neither faster nor slower")
 }
 
 func TestWhatWasNotedInsideIsTakenOver(t *testing.T) {
