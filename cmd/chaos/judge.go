@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"encoding/json"
+	"fmt"
+)
 
 // outcome is everything that is known at the end of a campaign, from the API,
 // from the stand-ins and from the ledger of tokens.
@@ -17,6 +20,8 @@ type outcome struct {
 }
 
 type report struct {
+	State       string
+	Stopped     json.RawMessage
 	Audience    int
 	Messenger   tally
 	LinkBack    tally `json:"link_back"`

@@ -213,17 +213,14 @@ func (s *stage) state(ctx context.Context, campaign string) (string, error) {
 // and until every callback has come
 // and is applied. Nodes may come and go meanwhile.
 func (s *stage) finished(ctx context.Context, campaign string, limit time.Duration) error {
+	var r report
 	err := patiently(ctx, limit, func() (bool, error) {
-		var r report
-		state, err := s.state(ctx, campaign)
-		if err != nil || state != "finished" {
-			return false, err
-		}
-		err = s.api.Get(ctx, "/v1/campaigns/"+campaign+"/report", &r)
-		return r.open() == 0, err
+		r = report{}
+		err := s.api.Get(ctx, "/v1/campaigns/"+campaign+"/report", &r)
+		return r.State == "finished" && r.open() == 0, err
 	})
 	if err != nil {
-		return fmt.Errorf("wait for the campaign's end: %w", err)
+		return fmt.Errorf("wait for the campaign's end: %w: it is %s, Messenger %v, link-back %v, stopped %s", err, r.State, r.Messenger.States, r.LinkBack.States, r.Stopped)
 	}
 	return s.quiet(ctx)
 }
