@@ -327,7 +327,7 @@ func storm() simulator.Faults {
 	return simulator.Faults{
 		Latency: 100 * time.Millisecond, LatencyJitter: 200 * time.Millisecond,
 		LostAnswerRate: 0.01, HangRate: 0.01, ServerErrorRate: 0.05,
-		ThrottleRate: 0.01, RetryAfter: 2 * time.Second, BurstEvery: 10 * time.Second, BurstLength: time.Second,
+		RetryAfter: 2 * time.Second, BurstEvery: time.Minute, BurstLength: time.Second,
 		DuplicateCallbacks: 0.1, LateCallbacks: 0.2, LateBy: 3 * time.Second,
 	}
 }
