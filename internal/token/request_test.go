@@ -102,6 +102,7 @@ func TestOutcomeOfTheCallIsKept(t *testing.T) {
 		k := inWindow(t, d)
 		for _, o := range channel.Outcomes() {
 			k.exec(t, "DELETE FROM opt_in_requests")
+			k.exec(t, "DELETE FROM lines")
 			k.m.answer = channel.Result{Outcome: o, Code: "613"}
 			r, err := k.service.Ask(t.Context(), k.ask)
 			require.NoError(t, err)
