@@ -199,16 +199,6 @@ func (s *Service) FinishIfDone(ctx context.Context, id uuid.UUID) (bool, error) 
 	return finished, nil
 }
 
-// Reopen sets a finished campaign running again: a late refusal has sent a
-// delivery on to its next lane.
-func (s *Service) Reopen(tx *db.Tx, id uuid.UUID) error {
-	err := tx.Exec("UPDATE campaigns SET state = ?, finished_at = NULL, updated_at = ? WHERE id = ? AND state = ?", Running, s.set.Now(), id, Finished).Error
-	if err != nil {
-		return fmt.Errorf("reopen a campaign: %w", err)
-	}
-	return nil
-}
-
 // Definition returns a campaign that has left draft, compiled. Content, route
 // and audience are frozen by then, so it is compiled once and kept.
 func (s *Service) Definition(ctx context.Context, id uuid.UUID) (*Definition, error) {

@@ -182,23 +182,6 @@ func TestACampaignEndsWhenItIsPlannedAndNoBatchIsOpen(t *testing.T) {
 	})
 }
 
-func TestReopenSetsOnlyAFinishedCampaignRunning(t *testing.T) {
-	t.Parallel()
-	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		b := setup(t, d)
-		draft, c := b.draft(), b.started()
-		b.planned(c.ID, nil, b.contact(), true)
-		_, err := b.FinishIfDone(t.Context(), c.ID)
-		require.NoError(t, err)
-		for _, id := range []uuid.UUID{draft.ID, c.ID} {
-			b.tx(func(tx *db.Tx) error { return b.Reopen(tx, id) })
-		}
-		require.Equal(t, campaign.Draft, b.get(draft.ID).State)
-		require.Equal(t, campaign.Running, b.get(c.ID).State)
-		require.Nil(t, b.get(c.ID).FinishedAt)
-	})
-}
-
 func (b *bundle) definition(id uuid.UUID) *campaign.Definition {
 	b.t.Helper()
 	def, err := b.Definition(b.t.Context(), id)

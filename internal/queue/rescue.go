@@ -21,11 +21,21 @@ const leftToRiver = 24 * time.Hour
 func (q *Queue) rescueUntil(ctx context.Context) {
 	tick := time.NewTicker(RescueEvery)
 	defer tick.Stop()
-	for {
-		if n, err := q.rescue(ctx, time.Now()); err != nil && ctx.Err() == nil {
+	for away := false; ; {
+		now, err := q.clock(ctx)
+		switch {
+		case err != nil:
+			away = true
+		case away: // those who waited for the database have a moment to write down what they know
+			away = false
+		default:
+			var n int64
+			if n, err = q.rescue(ctx, now); n > 0 {
+				q.log.WarnContext(ctx, "jobs of a dead node are taken over", "jobs", n)
+			}
+		}
+		if err != nil && ctx.Err() == nil {
 			q.log.ErrorContext(ctx, "jobs of dead nodes could not be taken over yet", "error", err)
-		} else if n > 0 {
-			q.log.WarnContext(ctx, "jobs of a dead node are taken over", "jobs", n)
 		}
 		select {
 		case <-ctx.Done():
@@ -33,6 +43,19 @@ func (q *Queue) rescueUntil(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+// clock is the database's, where there may be several machines: jobs are begun
+// by it.
+func (q *Queue) clock(ctx context.Context) (now time.Time, err error) {
+	pool := q.db.Postgres()
+	if pool == nil {
+		return time.Now(), nil
+	}
+	if err := pool.QueryRow(ctx, "SELECT now()").Scan(&now); err != nil {
+		return now, fmt.Errorf("read the database's clock: %w", err)
+	}
+	return now, nil
 }
 
 // stuck jobs have run for longer than any job may.
