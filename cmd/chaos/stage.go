@@ -317,7 +317,17 @@ func (s *stage) stop(n *node) error {
 	return n.run.Stop()
 }
 
-func (s *stage) storm(ctx context.Context) error { return s.standIns.SetFaults(ctx, storm()) }
+// storm lets the providers be at their worst; in a short run they leave out what
+// takes long to get over: bursts slow a line for a minute, and what hangs holds
+// its chunk for as long as a call may take.
+func (s *stage) storm(ctx context.Context) error {
+	f := storm()
+	if s.short {
+		f.BurstEvery, f.HangRate = 0, 0.002
+	}
+	return s.standIns.SetFaults(ctx, f)
+}
+
 func (s *stage) calm(ctx context.Context) error {
 	return s.standIns.SetFaults(ctx, simulator.Faults{})
 }
