@@ -151,6 +151,16 @@ func TestTakeoversAreTimedFromTheKill(t *testing.T) {
 		require.GreaterOrEqual(t, over.longest, 40*time.Second)
 		require.Less(t, over.longest, time.Minute)
 		require.Equal(t, 1, over.jobs)
+
+		by(3, "h-77-a")
+		require.NoError(t, over.died(t.Context(), 77, time.Now().Add(-time.Hour)))
+		require.Equal(t, 1, over.left())
+		require.NoError(t, d.Transact(t.Context(), func(tx *db.Tx) error {
+			return tx.Exec("UPDATE river_job SET state = 'completed', finalized_at = ? WHERE id = 3", time.Now().UTC()).Error
+		}))
+		require.NoError(t, over.look(t.Context()))
+		require.Zero(t, over.left(), "what the dead node had completed waits for nobody")
+		require.Less(t, over.longest, time.Minute)
 	})
 }
 

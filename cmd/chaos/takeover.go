@@ -46,8 +46,9 @@ func (t *takeovers) died(ctx context.Context, pid int, at time.Time) error {
 }
 
 type jobRow struct {
-	ID int64
-	By string
+	ID   int64
+	By   string
+	Done bool
 }
 
 // last reports whether the process was the last to work the job. Nodes call
@@ -61,7 +62,7 @@ func (r jobRow) last(pid int) bool {
 
 func (t *takeovers) rows(ctx context.Context, where string, args ...any) ([]jobRow, error) {
 	var rows []jobRow
-	err := t.ledger.Read(ctx).Raw("SELECT id, COALESCE(CAST(attempted_by AS text), '') AS by FROM river_job WHERE "+where, args...).Scan(&rows).Error
+	err := t.ledger.Read(ctx).Raw("SELECT id, COALESCE(CAST(attempted_by AS text), '') AS by, finalized_at IS NOT NULL AS done FROM river_job WHERE "+where, args...).Scan(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("look at the jobs: %w", err)
 	}
@@ -85,14 +86,14 @@ func (t *takeovers) look(ctx context.Context) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	still := map[int64]bool{}
 	for _, r := range rows {
-		still[r.ID] = r.last(t.waiting[r.ID].pid)
-	}
-	for _, id := range ids {
-		if o, ok := t.waiting[id]; ok && !still[id] {
+		switch o := t.waiting[r.ID]; {
+		case !r.last(o.pid):
 			t.longest = max(t.longest, time.Since(o.died))
-			delete(t.waiting, id)
+			delete(t.waiting, r.ID)
+		case r.Done: // its node's last words reached the database after all
+			t.jobs--
+			delete(t.waiting, r.ID)
 		}
 	}
 	return nil
