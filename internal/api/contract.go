@@ -44,6 +44,7 @@ func (o *operation) takes(header string) bool {
 // Contract is the specification, ready to check requests against. It is safe
 // for use by many goroutines.
 type Contract struct {
+	text       []byte // as it was written
 	doc        *openapi3.T
 	operations map[string]*operation // by method and Echo route
 	options    []openapi3.SchemaValidationOption
@@ -60,7 +61,7 @@ func NewContract(spec string) (*Contract, error) {
 	if err := doc.Validate(context.Background()); err != nil {
 		return nil, fmt.Errorf("check the specification: %w", err)
 	}
-	c := &Contract{doc: doc, operations: map[string]*operation{}, options: []openapi3.SchemaValidationOption{
+	c := &Contract{text: []byte(spec), doc: doc, operations: map[string]*operation{}, options: []openapi3.SchemaValidationOption{
 		openapi3.MultiErrors(),
 		openapi3.DisableSchemaErrorDetails(),
 		openapi3.WithStringFormatValidators(formats()),

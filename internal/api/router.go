@@ -23,7 +23,7 @@ import (
 
 // Parts is what the HTTP face stands on.
 type Parts struct {
-	Spec        string // openapi.yaml
+	Contract    *Contract // of openapi.yaml
 	DB          *db.DB
 	Box         *seal.Box
 	Keys        *Keys
@@ -75,7 +75,7 @@ func router(p Parts, contract *Contract) *echo.Echo {
 	)
 	health(e, p.DB, p.Waiting)
 	e.GET("/openapi.yaml", func(c echo.Context) error {
-		return c.Blob(http.StatusOK, "application/yaml", []byte(p.Spec))
+		return c.Blob(http.StatusOK, "application/yaml", p.Contract.text)
 	})
 	docs(e)
 	return e

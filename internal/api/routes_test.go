@@ -24,8 +24,3 @@ func TestRoutesAreTheOperationsOfTheSpecification(t *testing.T) {
 	require.ElementsMatch(t, specified, routed)
 }
 
-func TestNewRefusesABrokenSpecification(t *testing.T) {
-	t.Parallel()
-	_, err := New(Parts{Spec: "%"})
-	require.Error(t, err)
-}

@@ -15,13 +15,8 @@ type Server struct {
 	leaves *template.Template // what people see who follow a link
 }
 
-// New returns the handler of the whole HTTP API. It fails when the
-// specification is not sound.
+// New returns the handler of the whole HTTP API.
 func New(p Parts) (http.Handler, error) {
-	contract, err := NewContract(p.Spec)
-	if err != nil {
-		return nil, err
-	}
 	if p.Answers == nil {
 		p.Answers = NewIdempotency(p.DB, p.Box, p.Now)
 	}
@@ -29,7 +24,7 @@ func New(p Parts) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, e := &Server{p, leaves}, router(p, contract)
+	s, e := &Server{p, leaves}, router(p, p.Contract)
 	gen.RegisterHandlers(e, gen.NewStrictHandler(s, nil))
 	s.byHand(e)
 	return e, nil

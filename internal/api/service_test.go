@@ -23,7 +23,6 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/stretchr/testify/require"
 
-	"beckon"
 	"beckon/internal/campaign"
 	"beckon/internal/channel"
 	"beckon/internal/channel/email"
@@ -106,14 +105,14 @@ func eachService(t *testing.T, test func(t *testing.T, s *service)) {
 // newService sets everything up; channels named as absent are not.
 func newService(t *testing.T, d *db.DB, absent ...channel.Kind) *service {
 	t.Helper()
-	s := &service{bundle: &bundle{t: t, clock: newClock(), logs: &logs{}, db: d}, carriers: map[channel.Kind]*carrier{}}
+	s := &service{bundle: &bundle{t: t, contract: contract(t), clock: newClock(), logs: &logs{}, db: d}, carriers: map[channel.Kind]*carrier{}}
 	log := slog.New(trail.Handler(slog.NewJSONHandler(s.logs, nil)))
 	box, err := seal.New(bytes.Repeat([]byte("s"), seal.MinSecret))
 	require.NoError(t, err)
 	s.queue = queue.New(d, log)
 	s.keys = NewKeys(d, s.clock.Now)
 	s.key = s.newKey(Admin)
-	p := Parts{Spec: beckon.OpenAPI, DB: d, Box: box, Keys: s.keys, Log: log, Now: s.clock.Now, ImportLimit: importLimit, PublicURL: publicURL}
+	p := Parts{Contract: s.contract, DB: d, Box: box, Keys: s.keys, Log: log, Now: s.clock.Now, ImportLimit: importLimit, PublicURL: publicURL}
 	p.Pages, p.Tokens = page.NewStore(d, box, s.clock.Now), token.NewStore(d, box, s.clock.Now)
 	p.Lines, p.Events = line.NewStore(d, line.Rates{Messenger: 15, SMS: 1}, s.clock.Now), event.NewStore(d, s.clock.Now)
 	p.Contacts = contact.New(d, s.queue, box, contact.Options{DefaultRegion: "GB", Now: s.clock.Now, MaxImport: importLimit, Grant: s.grant(p.Tokens)})
@@ -128,8 +127,6 @@ func newService(t *testing.T, d *db.DB, absent ...channel.Kind) *service {
 	h, err := New(p)
 	require.NoError(t, err)
 	s.e = h.(*echo.Echo) //nolint:errcheck,forcetypeassert // the test looks at its routes
-	s.contract, err = NewContract(beckon.OpenAPI)
-	require.NoError(t, err)
 	return s
 }
 

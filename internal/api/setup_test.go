@@ -75,18 +75,26 @@ type bundle struct {
 // newBundle returns the router with no operation of a domain on it.
 func newBundle(t *testing.T, d *db.DB) *bundle {
 	t.Helper()
-	contract, err := NewContract(beckon.OpenAPI)
-	require.NoError(t, err)
 	box, err := seal.New(bytes.Repeat([]byte("s"), seal.MinSecret))
 	require.NoError(t, err)
-	b := &bundle{t: t, contract: contract, clock: newClock(), logs: &logs{}, db: d}
+	b := &bundle{t: t, contract: contract(t), clock: newClock(), logs: &logs{}, db: d}
 	b.keys = NewKeys(d, b.clock.Now)
 	b.key = b.newKey(Admin)
 	b.e = router(Parts{
-		Spec: beckon.OpenAPI, DB: d, Keys: b.keys, Answers: NewIdempotency(d, box, b.clock.Now), ImportLimit: 4 << 20,
+		Contract: b.contract, DB: d, Keys: b.keys, Answers: NewIdempotency(d, box, b.clock.Now), ImportLimit: 4 << 20,
 		Log: slog.New(trail.Handler(slog.NewJSONHandler(b.logs, nil))),
-	}, contract)
+	}, b.contract)
 	return b
+}
+
+// readContract reads the specification once for all tests.
+var readContract = sync.OnceValues(func() (*Contract, error) { return NewContract(beckon.OpenAPI) })
+
+func contract(t *testing.T) *Contract {
+	t.Helper()
+	c, err := readContract()
+	require.NoError(t, err)
+	return c
 }
 
 // setup returns a router on which every operation that needs a domain says
