@@ -23,4 +23,3 @@ func TestRoutesAreTheOperationsOfTheSpecification(t *testing.T) {
 	}
 	require.ElementsMatch(t, specified, routed)
 }
-

@@ -57,7 +57,7 @@ func (s *Store) UpsertMany(ctx context.Context, tx *db.Tx, drafts []Draft) ([]Re
 	return s.settle(ctx, tx, s.checkAll(drafts, match, s.api()))
 }
 
-const settleTries = 6
+const settleTries = 20
 
 // settle works items in a savepoint. When somebody else wins the race to make
 // the same person, it looks again: then the person is there.
