@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -95,13 +96,22 @@ func (p *Process) PeakMemory() float64 {
 	return 0
 }
 
+// Ports that are given to servers lie below those that systems take for outgoing
+// connections: one of these may come into use at any moment.
+const firstPort, ports = 20_000, 10_000
+
 // FreeAddress is a loopback port that was free a moment ago.
 func FreeAddress(ctx context.Context) (string, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	var last error
+	for range 100 {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+rand.IntN(ports)))
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+		if err == nil {
+			return addr, l.Close()
+		}
+		last = err
 	}
-	return l.Addr().String(), l.Close()
+	return "", last
 }
 
 // cleanEnviron is the environment without anybody's settings for beckon.
