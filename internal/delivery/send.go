@@ -27,6 +27,15 @@ const inBatch = "id BETWEEN ? AND ? AND CAST(campaign_id AS text) = ?"
 // due are the deliveries of a batch that may be tried: not before their time.
 const due = "lane = ? AND state IN ('pending', 'held') AND (not_before IS NULL OR not_before <= ?)"
 
+// Due counts the due deliveries of a batch.
+func (s *Store) Due(tx *db.Tx, b Batch) (n int, err error) {
+	err = tx.Raw("SELECT COUNT(*) FROM deliveries WHERE "+inBatch+" AND "+due, b.FirstID, b.LastID, b.CampaignID.String(), b.Lane, s.now()).Row().Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count what is due of a batch: %w", err)
+	}
+	return n, nil
+}
+
 // Claim takes at most so many due deliveries of a batch for a job: they are
 // sending from here on, and that is the record of the attempt until its outcome
 // is written. A delivery is claimed by one job only, however many ask.

@@ -72,7 +72,15 @@ func (r *run) mayGo(tx *db.Tx, s *step) (bool, error) {
 // they are for: an SMS takes as many as it has segments. Nothing is claimed
 // without a turn.
 func (r *run) lease(tx *db.Tx, s *step) (most int, err error) {
-	most = min(r.engine.chunks.of(r.batch.Lane), r.batch.Size()-r.claimed)
+	if s.due < 0 { // turns of a sender are not to be had for nothing
+		if s.due, err = r.engine.Ledger.Due(tx, r.batch); err != nil {
+			return 0, err
+		}
+	}
+	if most = min(r.engine.chunks.of(r.batch.Lane), s.due-r.claimed); most <= 0 {
+		s.dry = true
+		return 0, nil
+	}
 	s.grant, err = r.engine.Lines.Lease(tx, r.batch.Lane.Line(r.def.PageID.String()), int(math.Ceil(float64(most)*r.units)))
 	if err != nil || s.grant.Units == 0 {
 		s.wait = s.grant.Wait

@@ -23,7 +23,7 @@ func (e *Engine) send(ctx context.Context, job queue.Job[SendJob]) error {
 	if err != nil || !open {
 		return err
 	}
-	r := &run{engine: e, batch: b, job: job.ID, again: job.Again, units: 1, count: map[channel.Outcome]int{}}
+	r := &run{engine: e, batch: b, job: job.ID, again: job.Again, units: 1, step: step{due: -1}, count: map[channel.Outcome]int{}}
 	if r.def, err = e.Campaigns.Definition(ctx, b.CampaignID); err != nil {
 		return err
 	}
@@ -74,6 +74,7 @@ type step struct {
 	grant channel.Grant // the turns of the sender for those going
 	going []going       // claimed and to be sent
 	taken int           // claimed, sent or not
+	due   int           // of the batch, when this run began; below 0 is not counted yet
 	dry   bool          // nothing more of the batch is due
 	wait  time.Duration // with nothing going: come back then; 0 is never, the batch is done
 }
@@ -148,6 +149,7 @@ func (r *run) take(s step) {
 
 func (r *run) decideNext(ctx context.Context, tx *db.Tx, more bool) (s step, err error) {
 	e := r.engine
+	s.due = r.due
 	if err := e.Lines.Note(tx, r.grant, r.def.ID, r.tally()); err != nil {
 		return s, err
 	}
