@@ -24,9 +24,10 @@ import (
 	"beckon/internal/token"
 )
 
-// Pages gives the credentials of a Page.
+// Pages gives the credentials of a Page, and is told when they are refused.
 type Pages interface {
 	Sender(ctx context.Context, id uuid.UUID) (channel.Page, error)
+	TokenRefused(ctx context.Context, tx *db.Tx, id uuid.UUID) error
 }
 
 // Lines says how fast a sender may go, and whether it may go at all.

@@ -140,8 +140,8 @@ func (r *run) transact(ctx context.Context, more bool) (s step, err error) {
 func (r *run) take(s step) {
 	for _, x := range r.results {
 		r.count[x.result.Outcome]++
-		r.back = r.back || x.result.Outcome == channel.TryLater || x.result.Outcome == channel.StopTheLine
 	}
+	r.back = r.back || r.waits()
 	r.step, r.again, r.results = s, false, nil
 	r.claimed += s.taken
 	r.back = r.back || len(s.going) < s.taken

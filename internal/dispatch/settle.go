@@ -164,7 +164,7 @@ func (e *Engine) stopLine(ctx context.Context, tx *db.Tx, fx *effects, def *camp
 	e.Log.ErrorContext(ctx, "sending is stopped", "sender", line, "code", fx.stop.Code, "detail", fx.stop.Detail)
 	err := e.Lines.Note(tx, channel.Grant{Line: line}, def.ID, channel.Tally{Tried: 1, Stop: fx.stop})
 	if err == nil && strings.HasPrefix(fx.stop.Code, "190") {
-		err = tx.Exec("UPDATE pages SET token_health = 'refused' WHERE id = ?", def.PageID).Error
+		err = e.Pages.TokenRefused(ctx, tx, def.PageID)
 	}
 	if err != nil {
 		return fmt.Errorf("stop the line: %w", err)

@@ -201,11 +201,11 @@ func (s *Store) Sender(ctx context.Context, id uuid.UUID) (channel.Page, error) 
 	return channel.Page{GraphID: r.FacebookPageID, Name: r.Name, AccessToken: token}, nil
 }
 
-// MarkToken notes what Graph said to the Page's access token. Nothing is
+// TokenRefused notes that Graph refuses the Page's access token. Nothing is
 // written when that is known already.
-func (s *Store) MarkToken(ctx context.Context, tx *db.Tx, id uuid.UUID, health Health) error {
+func (s *Store) TokenRefused(ctx context.Context, tx *db.Tx, id uuid.UUID) error {
 	err := tx.WithContext(ctx).Exec("UPDATE pages SET token_health = ?, updated_at = ? WHERE id = ? AND token_health <> ?",
-		string(health), s.moment(), id, string(health)).Error
+		HealthRefused, s.moment(), id, HealthRefused).Error
 	if err != nil {
 		return fmt.Errorf("mark the access token of page %s: %w", id, err)
 	}

@@ -214,7 +214,7 @@ func TestNewAccessTokenStartsAfresh(t *testing.T) {
 		b := setup(t, d)
 		p := b.create(t, "1")
 		require.NoError(t, d.Transact(t.Context(), func(tx *db.Tx) error {
-			return b.store.MarkToken(t.Context(), tx, p.ID, page.HealthRefused)
+			return b.store.TokenRefused(t.Context(), tx, p.ID)
 		}))
 		stop := "INSERT INTO lines (sender, free_at, stopped_at, stop_code, updated_at) VALUES (?, 0, ?, '190', ?)"
 		b.exec(t, stop, "messenger:"+p.ID.String(), b.now, b.now)
