@@ -84,6 +84,7 @@ type Batch struct {
 	Page     Page // Messenger only
 	Mail     Mail // e-mail only
 	Messages []Message
+	Answer   bool // Messenger: it answers what the person did just now, on the lane Window
 	// Halted, when set, is asked before each call: once it says yes, nothing new
 	// is handed over and the rest comes back as TryLater. Calls under way end.
 	Halted func() bool
@@ -159,17 +160,41 @@ type EventKind string
 
 // The kinds of events that callbacks carry.
 const (
-	EventMessage   EventKind = "message"   // the person wrote: opens the window
-	EventPostback  EventKind = "postback"  // the person tapped a button or Get Started: opens the window
-	EventReaction  EventKind = "reaction"  // opens the window
-	EventReferral  EventKind = "referral"  // the person came by a link into an existing thread: opens the window
-	EventOptIn     EventKind = "opt_in"    // one-time permission; does not open the window
-	EventEcho      EventKind = "echo"      // the Page sent something: proof for our metadata
-	EventAccepted  EventKind = "accepted"  // the provider took or sent the message
-	EventDelivered EventKind = "delivered" // by message id, or by watermark
-	EventRead      EventKind = "read"      // by watermark
-	EventFailed    EventKind = "failed"    // an accepted message did not arrive; Outcome says why
-	EventOther     EventKind = "other"     // kept and counted, no effect
+	EventMessage   EventKind = "message"     // the person wrote: opens the window
+	EventPostback  EventKind = "postback"    // the person tapped a button or Get Started: opens the window
+	EventReaction  EventKind = "reaction"    // opens the window
+	EventReferral  EventKind = "referral"    // the person came by a link into an existing thread: opens the window
+	EventOptIn     EventKind = "opt_in"      // a permission given, OptInType says of which kind; does not open the window
+	EventOptInEnds EventKind = "opt_in_ends" // a recurring permission stopped or resumed: Status is StatusStop or StatusResume
+	EventPolicy    EventKind = "policy"      // Meta's word about the Page: Status is StatusWarning, StatusBlock or StatusUnblock
+	EventThread    EventKind = "thread"      // another app and the thread: Status is StatusPass, StatusTake, StatusRequest or StatusRoles
+	EventStandby   EventKind = "standby"     // said while another app holds the thread; opens nothing for us
+	EventTemplate  EventKind = "template"    // a utility template's Status changed, as Meta spells it in lower case
+	EventEcho      EventKind = "echo"        // the Page sent something: proof for our metadata
+	EventAccepted  EventKind = "accepted"    // the provider took or sent the message
+	EventDelivered EventKind = "delivered"   // by message id, or by watermark
+	EventRead      EventKind = "read"        // by watermark
+	EventFailed    EventKind = "failed"      // an accepted message did not arrive; Outcome says why
+	EventOther     EventKind = "other"       // kept and counted, no effect
+)
+
+// The statuses of Messenger's events; those of templates are Meta's own.
+const (
+	StatusStop    = "stop"
+	StatusResume  = "resume"
+	StatusWarning = "warning"
+	StatusBlock   = "block"
+	StatusUnblock = "unblock"
+	StatusPass    = "pass"
+	StatusTake    = "take"
+	StatusRequest = "request"
+	StatusRoles   = "roles"
+)
+
+// Meta's types of opt-ins.
+const (
+	OptInOneTime   = "one_time_notif_req"
+	OptInRecurring = "notification_messages"
 )
 
 // OpensWindow reports whether the event starts a new 24-hour window
@@ -195,14 +220,24 @@ type Event struct {
 	// for "everything up to then" when they are not.
 	ProviderIDs []string
 	Watermark   time.Time
-	MID         string  // id of the inbound message, when there is one
-	Payload     string  // payload of a button, quick reply or opt-in
-	Text        string  // what the person wrote
-	Ref         string  // m.me ref the person came with
-	Token       string  // one-time token granted by an opt-in
-	OptInType   string  // Meta's type of the opt-in
-	Outcome     Outcome // with EventFailed
-	Code        string  // provider's code, with EventFailed
+	MID         string    // id of the inbound message, when there is one
+	Payload     string    // payload of a button, quick reply or opt-in
+	Text        string    // what the person wrote
+	Ref         string    // m.me ref the person came with
+	QuickReply  bool      // Payload is that of a quick reply
+	Token       string    // token of an opt-in, and of one that is stopped or resumed
+	OptInType   string    // Meta's type of the opt-in
+	Title       string    // what a recurring opt-in was asked for
+	Expires     time.Time // when a recurring token ends; zero when it does not say
+	Renewed     bool      // the person chose to go on with a recurring permission
+	Status      string    // see the kinds
+	Reason      string    // why, with EventPolicy and EventTemplate; Meta's words
+	App         string    // app that sent an echo, that holds the thread now, or that asks for it
+	Template    string    // name of a utility template, and
+	Language    string    // its language
+	Raw         []byte    // what could not be understood, with EventOther: JSON
+	Outcome     Outcome   // with EventFailed
+	Code        string    // provider's code, with EventFailed
 }
 
 // Callback is one inbound HTTP request as it came, enough to check its

@@ -82,7 +82,15 @@ func (i *Inbox) page(ctx context.Context, tx *db.Tx, page uuid.UUID, events []ch
 	if err := i.Ledger.MarkUpTo(tx, page, watermarks(events)); err != nil {
 		return err
 	}
-	return i.Ledger.Replied(tx, replies(people, events))
+	if err := i.Ledger.Replied(tx, replies(people, events)); err != nil {
+		return err
+	}
+	for _, l := range i.Listeners {
+		if err := l.Hear(ctx, tx, channel.Heard{Page: page, People: people, Events: events}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fromPerson reports whether an event is something the person did.

@@ -35,11 +35,20 @@ type Parts struct {
 	// PageByGraph finds our Pages by their Graph ids; those we do not know are
 	// left out.
 	PageByGraph func(ctx context.Context, graphIDs []string) (map[string]uuid.UUID, error)
+	// Listeners hear the events of each Page, in order, after their effects on
+	// contacts, tokens and deliveries.
+	Listeners []Listener
 	// Late acts on messages that were taken and then failed. queue.Later from
 	// it means that the callback is to be applied again.
 	Late func(ctx context.Context, kind channel.Kind, failed []channel.Event) error
 	Log  *slog.Logger
 	Now  func() time.Time
+}
+
+// Listener acts on events of a Page in the transaction that applies them. It may
+// be told of the same event again, and out of order; that must change nothing.
+type Listener interface {
+	Hear(ctx context.Context, tx *db.Tx, h channel.Heard) error
 }
 
 // Inbox stores callbacks and applies them.

@@ -88,7 +88,7 @@ func (c *Client) Send(ctx context.Context, b channel.Batch) []channel.Result {
 	var stopped atomic.Bool
 	await := func(i int) bool { return !stopped.Load() && b.Await(ctx, i) && !stopped.Load() }
 	begun := wire.Each(c.workers, len(results), await, func(i int) {
-		results[i] = c.sendOne(ctx, d, b.Lane, &b.Messages[i])
+		results[i] = c.sendOne(ctx, d, &b, i)
 		if results[i].Outcome == channel.StopTheLine {
 			stopped.Store(true)
 		}
@@ -111,12 +111,12 @@ func (c *Client) AskOptIn(ctx context.Context, page channel.Page, psid, title, p
 	return c.post(ctx, c.door(page), optInRequest(psid, title, payload), false)
 }
 
-func (c *Client) sendOne(ctx context.Context, d door, lane channel.Lane, m *channel.Message) channel.Result {
-	body, err := request(lane, m)
+func (c *Client) sendOne(ctx context.Context, d door, b *channel.Batch, i int) channel.Result {
+	body, err := request(b.Lane, &b.Messages[i], b.Answer)
 	if err != nil {
 		return channel.Result{Outcome: channel.Refused, Detail: err.Error()}
 	}
-	return c.post(ctx, d, body, lane == channel.OneTime || lane == channel.Recurring)
+	return c.post(ctx, d, body, b.Lane == channel.OneTime || b.Lane == channel.Recurring)
 }
 
 // door is where the messages of one Page go in, and the key to it. The proof

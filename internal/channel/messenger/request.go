@@ -20,10 +20,13 @@ var (
 )
 
 // request writes the body of a Send API call.
-func request(lane channel.Lane, m *channel.Message) ([]byte, error) {
+func request(lane channel.Lane, m *channel.Message, answer bool) ([]byte, error) {
 	to, kind, err := recipient(lane, m)
 	if err != nil {
 		return nil, err
+	}
+	if answer && lane == channel.Window {
+		kind = "RESPONSE"
 	}
 	msg := bytes.TrimSpace(m.Body)
 	if len(msg) < 2 || msg[0] != '{' || !json.Valid(msg) {
