@@ -1,6 +1,10 @@
 package channel
 
-import "github.com/google/uuid"
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
 
 // Heard are events of one Page of ours that are applied together, and the
 // contacts of those who did something in them, by PSID.
@@ -8,4 +12,14 @@ type Heard struct {
 	Page   uuid.UUID
 	People map[string]uuid.UUID
 	Events []Event
+	// Reacted are the deliveries that these events answer: somebody came back by
+	// one, or replied to it, and had not done that before.
+	Reacted []Reaction
+}
+
+// Reaction is the first return by a delivery, or the first reply to it.
+type Reaction struct {
+	Delivery          int64
+	Campaign, Contact uuid.UUID
+	At                time.Time
 }

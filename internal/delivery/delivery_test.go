@@ -213,7 +213,8 @@ func TestWatermarksReachWhatWasSentBeforeOnTheirPage(t *testing.T) {
 		upTo(delivery.Watermark{PSID: "77", At: b.now.Add(2 * time.Second), Read: true})
 		require.NotNil(t, b.get(first).ReadAt)
 		b.tx(func(tx *db.Tx) error {
-			return b.Replied(tx, []delivery.Reply{{Contact: who, At: b.now.Add(3 * time.Second)}, {Contact: who, At: b.now.Add(4 * time.Second)}})
+			_, err := b.Replied(tx, []delivery.Reply{{Contact: who, At: b.now.Add(3 * time.Second)}, {Contact: who, At: b.now.Add(4 * time.Second)}})
+			return err
 		})
 		require.True(t, b.get(first).RepliedAt.Equal(b.now.Add(3*time.Second)))
 	})

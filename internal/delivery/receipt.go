@@ -144,15 +144,20 @@ type Seen struct {
 }
 
 // Clicked notes that personal links were opened. The first time counts.
-func (s *Store) Clicked(tx *db.Tx, seen []Seen) error { return s.note(tx, "clicked_at", seen) }
+func (s *Store) Clicked(tx *db.Tx, seen []Seen) error {
+	_, err := s.note(tx, "clicked_at", seen)
+	return err
+}
 
 // Returned notes that people came back to the bot by their links. The first
-// time counts.
-func (s *Store) Returned(tx *db.Tx, seen []Seen) error { return s.note(tx, "returned_at", seen) }
+// time counts: it returns those whose first it was.
+func (s *Store) Returned(tx *db.Tx, seen []Seen) ([]channel.Reaction, error) {
+	return s.note(tx, "returned_at", seen)
+}
 
-func (s *Store) note(tx *db.Tx, column string, seen []Seen) error {
+func (s *Store) note(tx *db.Tx, column string, seen []Seen) (now []channel.Reaction, err error) {
 	if len(seen) == 0 {
-		return nil
+		return nil, nil
 	}
 	first := map[int64]time.Time{}
 	for _, x := range seen {
@@ -164,13 +169,16 @@ func (s *Store) note(tx *db.Tx, column string, seen []Seen) error {
 	for _, id := range slices.Sorted(maps.Keys(first)) {
 		ids, at = append(ids, id), append(at, first[id])
 	}
-	err := tx.Exec("UPDATE deliveries SET "+column+" = v.at FROM ? WHERE deliveries.id = v.id AND deliveries."+column+" IS NULL",
-		tx.Values("v", db.Int64s("id", ids), db.Times("at", at))).Error
+	err = tx.Raw("UPDATE deliveries SET "+column+" = v.at FROM ? WHERE deliveries.id = v.id AND deliveries."+column+" IS NULL RETURNING "+reaction+column+" AS at",
+		tx.Values("v", db.Int64s("id", ids), db.Times("at", at))).Scan(&now).Error
 	if err != nil {
-		return fmt.Errorf("note %s: %w", column, err)
+		return nil, fmt.Errorf("note %s: %w", column, err)
 	}
-	return nil
+	return now, nil
 }
+
+// reaction are the columns of a channel.Reaction, but its time.
+const reaction = "deliveries.id AS delivery, deliveries.campaign_id AS campaign, deliveries.contact_id AS contact, deliveries."
 
 // ReplyWithin is how long after a message something the person does in the
 // conversation counts as a reply to it.
@@ -183,26 +191,27 @@ type Reply struct {
 }
 
 // Replied notes replies on the newest delivery that put each person into the
-// conversation: one sent by Messenger, or one whose link brought them back.
-func (s *Store) Replied(tx *db.Tx, replies []Reply) error {
+// conversation: one sent by Messenger, or one whose link brought them back. It
+// returns the deliveries that had none before.
+func (s *Store) Replied(tx *db.Tx, replies []Reply) (now []channel.Reaction, err error) {
 	if len(replies) == 0 {
-		return nil
+		return nil, nil
 	}
 	contacts, at, until, since := make([]uuid.UUID, len(replies)), make([]time.Time, len(replies)), make([]time.Time, len(replies)), make([]time.Time, len(replies))
 	for i, r := range replies {
 		contacts[i], at[i] = r.Contact, r.At
 		until[i], since[i] = r.At.Add(time.Second), r.At.Add(-ReplyWithin) // providers' clocks are rounded
 	}
-	err := tx.Exec(`UPDATE deliveries SET replied_at = w.at
+	err = tx.Raw(`UPDATE deliveries SET replied_at = w.at
 		FROM (SELECT MAX(d.id) AS id, MIN(v.at) AS at FROM ? JOIN deliveries d ON d.contact_id = v.contact
 			WHERE d.sent_at <= v.until AND d.sent_at > v.since AND (d.lane IN `+messengerLanes+` OR d.returned_at IS NOT NULL)
 			GROUP BY d.contact_id) AS w
-		WHERE deliveries.id = w.id AND deliveries.replied_at IS NULL`,
-		tx.Values("v", db.UUIDs("contact", contacts), db.Times("at", at), db.Times("until", until), db.Times("since", since))).Error
+		WHERE deliveries.id = w.id AND deliveries.replied_at IS NULL RETURNING `+reaction+"replied_at AS at",
+		tx.Values("v", db.UUIDs("contact", contacts), db.Times("at", at), db.Times("until", until), db.Times("since", since))).Scan(&now).Error
 	if err != nil {
-		return fmt.Errorf("note replies: %w", err)
+		return nil, fmt.Errorf("note replies: %w", err)
 	}
-	return nil
+	return now, nil
 }
 
 // Open is a delivery whose last try a late word may still change.

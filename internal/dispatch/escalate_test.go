@@ -82,10 +82,11 @@ func TestWhoeverStaysSilentOnMessengerGetsOneMoreMessage(t *testing.T) {
 		})
 		b.pass(3*time.Hour + 50*time.Minute)
 		b.tx(func(tx *db.Tx) error {
-			if err := b.ledger.Returned(tx, []delivery.Seen{{Delivery: of(back), At: b.now()}}); err != nil {
+			if _, err := b.ledger.Returned(tx, []delivery.Seen{{Delivery: of(back), At: b.now()}}); err != nil {
 				return err
 			}
-			return b.ledger.Replied(tx, []delivery.Reply{{Contact: replied.id, At: b.now()}})
+			_, err := b.ledger.Replied(tx, []delivery.Reply{{Contact: replied.id, At: b.now()}})
+			return err
 		})
 		require.Zero(t, b.report(c).Escalated.Total)
 		b.pass(20 * time.Minute)
@@ -109,7 +110,8 @@ func TestWhoeverStaysSilentOnMessengerGetsOneMoreMessage(t *testing.T) {
 			if err := b.ledger.Clicked(tx, seen); err != nil {
 				return err
 			}
-			return b.ledger.Returned(tx, seen)
+			_, err := b.ledger.Returned(tx, seen)
+			return err
 		})
 		after := b.report(c)
 		require.Equal(t, r.Clicked, after.Clicked, "a person counts once")
@@ -169,7 +171,8 @@ func TestTheSecondMessageWaitsForTheMorning(t *testing.T) {
 		b.pass(10 * time.Hour)
 		require.Zero(t, b.report(c).Escalated.Total, "at night nobody is disturbed")
 		b.tx(func(tx *db.Tx) error {
-			return b.ledger.Replied(tx, []delivery.Reply{{Contact: replied.id, At: b.now()}})
+			_, err := b.ledger.Replied(tx, []delivery.Reply{{Contact: replied.id, At: b.now()}})
+			return err
 		})
 		b.pass(5 * time.Hour)
 		b.escalatedOnly(c, silent)

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -63,7 +64,8 @@ func (i *Inbox) byPage(ctx context.Context, events []channel.Event) ([]pageEvent
 }
 
 func (i *Inbox) page(ctx context.Context, tx *db.Tx, page uuid.UUID, events []channel.Event) error {
-	if err := i.returns(ctx, tx, page, events); err != nil {
+	back, err := i.returns(ctx, tx, page, events)
+	if err != nil {
 		return err
 	}
 	people, err := i.Contacts.FindOrMake(ctx, tx, page, persons(events))
@@ -82,11 +84,17 @@ func (i *Inbox) page(ctx context.Context, tx *db.Tx, page uuid.UUID, events []ch
 	if err := i.Ledger.MarkUpTo(tx, page, watermarks(events)); err != nil {
 		return err
 	}
-	if err := i.Ledger.Replied(tx, replies(people, events)); err != nil {
+	answered, err := i.Ledger.Replied(tx, replies(people, events))
+	if err != nil {
 		return err
 	}
+	return i.tell(ctx, tx, channel.Heard{Page: page, People: people, Events: events, Reacted: slices.Concat(back, answered)})
+}
+
+// tell passes on what was heard.
+func (i *Inbox) tell(ctx context.Context, tx *db.Tx, h channel.Heard) error {
 	for _, l := range i.Listeners {
-		if err := l.Hear(ctx, tx, channel.Heard{Page: page, People: people, Events: events}); err != nil {
+		if err := l.Hear(ctx, tx, h); err != nil {
 			return err
 		}
 	}
@@ -122,7 +130,7 @@ func windows(events []channel.Event) map[string]time.Time {
 
 // returns binds people who came by a personal link to their contacts. It runs
 // first, so that what they did in the same callback counts for those.
-func (i *Inbox) returns(ctx context.Context, tx *db.Tx, page uuid.UUID, events []channel.Event) error {
+func (i *Inbox) returns(ctx context.Context, tx *db.Tx, page uuid.UUID, events []channel.Event) ([]channel.Reaction, error) {
 	var seen []delivery.Seen
 	for _, ev := range events {
 		if ev.Ref == "" || !fromPerson(ev) {
@@ -130,7 +138,7 @@ func (i *Inbox) returns(ctx context.Context, tx *db.Tx, page uuid.UUID, events [
 		}
 		id, err := i.bind(ctx, tx, page, ev)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if id != 0 {
 			seen = append(seen, delivery.Seen{Delivery: id, At: ev.At})
