@@ -64,7 +64,17 @@ type Address struct {
 	LastActionAt *time.Time // opens the window; nil when the person never acted
 	BlockedAt    *time.Time
 	CreatedAt    time.Time
+
+	// Who holds the thread: the latest sign of each kind, written by NoteThreads.
+	ThreadApp   string     // whom a hand-over gave it to: Us, Other or an app's id; "" when there was none
+	ThreadAppAt *time.Time // when that was
+	StandbyAt   *time.Time // something was said past us
+	HumanAt     *time.Time // a human wrote in the Page's inbox
+	HeldUntil   *time.Time // the thread is left alone until then; nil when nobody else holds it
 }
+
+// Held reports whether another app or a human holds the thread.
+func (a Address) Held(now time.Time) bool { return a.HeldUntil != nil && now.Before(*a.HeldUntil) }
 
 // TableName names the table for GORM.
 func (Address) TableName() string { return "messenger_addresses" }

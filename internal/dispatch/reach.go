@@ -43,7 +43,7 @@ type person struct {
 // One query brings all that the decision needs, the oldest token first. The CASE
 // keeps planners to the contact's own tokens: the index by expiry holds everybody's.
 const (
-	reachColumns = `c.id, c.time_zone, m.psid, m.last_action_at, m.blocked_at, c.phone, c.sms_consent_status, sp.reason, c.email, c.email_consent_status, se.reason,
+	reachColumns = `c.id, c.time_zone, m.psid, m.last_action_at, m.blocked_at, m.held_until, c.phone, c.sms_consent_status, sp.reason, c.email, c.email_consent_status, se.reason,
 	(SELECT t.id FROM tokens t WHERE ? AND t.contact_id = c.id AND t.page_id = ? AND t.topic = ? AND t.status = 'available'
 		AND CASE WHEN t.expires_at > ? THEN TRUE ELSE FALSE END ORDER BY t.granted_at, t.id LIMIT 1)`
 	personColumns = `, c.external_id, c.first_name, c.last_name, c.locale, c.attributes`
@@ -127,11 +127,11 @@ func (s scope) scan(rows *sql.Rows, full bool, size int) ([]person, error) {
 type row struct {
 	timeZone                                             string
 	psid, phone, phoneStop, email, emailStop, externalID sql.NullString
-	lastAction, blocked                                  sql.NullTime
+	lastAction, blocked, held                            sql.NullTime
 }
 
 func (r *row) cells(p *person) []any {
-	return []any{&p.id, &r.timeZone, &r.psid, &r.lastAction, &r.blocked, &r.phone, &p.reach.SMSConsent, &r.phoneStop, &r.email, &p.reach.EmailConsent, &r.emailStop, &p.tokenID}
+	return []any{&p.id, &r.timeZone, &r.psid, &r.lastAction, &r.blocked, &r.held, &r.phone, &p.reach.SMSConsent, &r.phoneStop, &r.email, &p.reach.EmailConsent, &r.emailStop, &p.tokenID}
 }
 
 func (r *row) fill(p *person, s scope) {
@@ -140,6 +140,7 @@ func (r *row) fill(p *person, s scope) {
 	p.zone = s.zoneOf(r.timeZone, p.phone, s.pageZone)
 	x := &p.reach
 	x.HasMessenger, x.Blocked, x.LastAction = r.psid.Valid, r.blocked.Valid, r.lastAction.Time
+	x.ThreadHeld = r.held.Valid && s.now.Before(r.held.Time)
 	x.Token, x.OneTimeOff = p.tokenID.Valid, s.oneTimeOff
 	x.Phone, x.PhoneSuppressed, x.SMSOff = r.phone.Valid, r.phoneStop.Valid, !s.channels[channel.SMS]
 	x.Email, x.EmailSuppressed, x.EmailOff = r.email.Valid, r.emailStop.Valid, !s.channels[channel.Email]

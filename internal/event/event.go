@@ -27,11 +27,15 @@ const (
 	CampaignResumed   Type = "campaign.resumed"
 	CampaignFinished  Type = "campaign.finished"
 	CampaignCancelled Type = "campaign.cancelled"
+	ThreadHeld        Type = "thread.held"
+	ThreadFreed       Type = "thread.freed"
+	ContactErased     Type = "contact.erased"
 )
 
 // Types returns every type there is.
 func Types() []Type {
-	return []Type{LineStopped, LineResumed, LineSlowed, CampaignStarted, CampaignPaused, CampaignResumed, CampaignFinished, CampaignCancelled}
+	return []Type{LineStopped, LineResumed, LineSlowed, CampaignStarted, CampaignPaused, CampaignResumed, CampaignFinished, CampaignCancelled,
+		ThreadHeld, ThreadFreed, ContactErased}
 }
 
 // Event is one thing that happened. What it is about is named by ids, and Data

@@ -13,6 +13,7 @@ type Reason string
 const (
 	NoAddress     Reason = "no_address"     // nothing to send to on this channel
 	Blocked       Reason = "blocked"        // the person blocked the page, or it cannot reach them
+	ThreadHeld    Reason = "thread_held"    // another app or a human is talking with the person
 	WindowClosed  Reason = "window_closed"  // the last qualifying action is too long ago, or never was
 	NoToken       Reason = "no_token"       // no available one-time token for the topic
 	TokenExpired  Reason = "token_expired"  // there is one, but it is too old
@@ -28,7 +29,7 @@ const (
 // Why picks.
 func Reasons() []Reason {
 	return []Reason{
-		Suppressed, OptedOut, NoConsent, InsideWindow, Blocked, CapabilityOff,
+		Suppressed, OptedOut, NoConsent, InsideWindow, Blocked, ThreadHeld, CapabilityOff,
 		TokenExpired, NoToken, WindowClosed, NotConfigured, NoAddress,
 	}
 }

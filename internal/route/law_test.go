@@ -23,7 +23,7 @@ func reaches() *rapid.Generator[route.Reach] {
 	return rapid.Custom(func(t *rapid.T) route.Reach {
 		yes := func(name string) bool { return rapid.Bool().Draw(t, name) }
 		return route.Reach{
-			HasMessenger: yes("messenger"), Blocked: yes("blocked"), LastAction: moment.Draw(t, "last"),
+			HasMessenger: yes("messenger"), Blocked: yes("blocked"), ThreadHeld: yes("held"), LastAction: moment.Draw(t, "last"),
 			Token: yes("token"), TokenExpires: moment.Draw(t, "expires"), OneTimeOff: yes("off"),
 			Phone: yes("phone"), Email: yes("email"),
 			SMSConsent: consent.Draw(t, "sms consent"), EmailConsent: consent.Draw(t, "email consent"),
@@ -50,6 +50,9 @@ func TestLawsOfTheDecision(t *testing.T) {
 		checkFirstOpen(t, r, d)
 		if r.InWindow(noon) {
 			require.NotEqual(t, channel.OneTime, d.Lane, "no token is spent inside the window")
+		}
+		if r.ThreadHeld {
+			require.NotEqual(t, channel.Messenger, d.Lane.Kind(), "nobody is written to whom another app or a human is talking with")
 		}
 	})
 }

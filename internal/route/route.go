@@ -27,6 +27,7 @@ const (
 type Reach struct {
 	HasMessenger bool      // a messenger address on the page
 	Blocked      bool      // that address does not take messages
+	ThreadHeld   bool      // another app or a human holds the thread
 	LastAction   time.Time // last qualifying action on the page; zero for never
 
 	Token        bool      // an available one-time token for the topic on the page
@@ -42,7 +43,7 @@ type Reach struct {
 // InWindow reports whether the person can be written to in Messenger for free
 // at that moment.
 func (r Reach) InWindow(now time.Time) bool {
-	return r.HasMessenger && !r.Blocked && !r.LastAction.IsZero() &&
+	return r.HasMessenger && !r.Blocked && !r.ThreadHeld && !r.LastAction.IsZero() &&
 		now.Sub(r.LastAction) < Window-WindowMargin
 }
 
@@ -84,6 +85,8 @@ func (r *Reach) windowClosed(now time.Time) Reason {
 		return NoAddress
 	case r.Blocked:
 		return Blocked
+	case r.ThreadHeld:
+		return ThreadHeld
 	case !r.InWindow(now):
 		return WindowClosed
 	}
@@ -96,6 +99,8 @@ func (r *Reach) oneTimeClosed(now time.Time) Reason {
 		return NoAddress
 	case r.Blocked:
 		return Blocked
+	case r.ThreadHeld:
+		return ThreadHeld
 	case r.OneTimeOff:
 		return CapabilityOff
 	case !r.Token:

@@ -39,6 +39,8 @@ func TestDecideTakesTheFirstOpenLane(t *testing.T) {
 		"no token":                   {func(r *route.Reach) { r.Token = false }, channel.LaneSMS, 1},
 		"blocked":                    {func(r *route.Reach) { r.Blocked = true }, channel.LaneSMS, 1},
 		"blocked inside the window":  {func(r *route.Reach) { r.Blocked, r.LastAction = true, noon }, channel.LaneSMS, 1},
+		"another holds the thread":   {func(r *route.Reach) { r.ThreadHeld = true }, channel.LaneSMS, 1},
+		"held inside the window":     {func(r *route.Reach) { r.ThreadHeld, r.LastAction = true, noon }, channel.LaneSMS, 1},
 		"one-time off, no SMS here":  {func(r *route.Reach) { r.OneTimeOff, r.SMSOff = true, true }, channel.LaneEmail, 0},
 		"nothing but a mail address": {func(r *route.Reach) { *r = route.Reach{Email: true, EmailConsent: route.Subscribed} }, channel.LaneEmail, 0},
 	} {
@@ -69,6 +71,8 @@ func TestDecideGivesTheReason(t *testing.T) {
 		"window: long ago":             {func(*route.Reach) {}, channel.Window, route.WindowClosed},
 		"one_time: not in Messenger":   {func(r *route.Reach) { r.HasMessenger, r.Token = false, false }, channel.OneTime, route.NoAddress},
 		"one_time: blocked":            {func(r *route.Reach) { r.Blocked = true }, channel.OneTime, route.Blocked},
+		"window: held":                 {func(r *route.Reach) { r.ThreadHeld, r.LastAction = true, noon }, channel.Window, route.ThreadHeld},
+		"one_time: held":               {func(r *route.Reach) { r.ThreadHeld = true }, channel.OneTime, route.ThreadHeld},
 		"one_time: none":               {func(r *route.Reach) { r.Token = false }, channel.OneTime, route.NoToken},
 		"one_time: expires now":        {func(r *route.Reach) { r.TokenExpires = noon }, channel.OneTime, route.TokenExpired},
 		"one_time: capability":         {func(r *route.Reach) { r.OneTimeOff = true }, channel.OneTime, route.CapabilityOff},

@@ -54,6 +54,7 @@ var (
 	errNoRequest = fault.New(fault.NotFound, "opt_in_request_not_found", "There is no such opt-in request.")
 	errNoAddress = fault.New(fault.Invalid, "no_address", "The contact has no Messenger address on this page.")
 	errWindow    = fault.New(fault.Invalid, "window_closed", "The contact's 24-hour window on this page is closed.")
+	errHeld      = fault.New(fault.Invalid, "thread_held", "Another app or a human is talking with the contact on this page.")
 	errRecently  = fault.New(fault.Invalid, "asked_recently", "The contact was asked for this topic not long ago.")
 	errStopped   = fault.New(fault.Unavailable, "page_stopped", "Sending for this page is stopped.")
 	errTopic     = fault.New(fault.Invalid, "topic_not_found", "There is no such topic.").
@@ -133,8 +134,9 @@ func askable(tx *db.Tx, r OptInRequest) (psid string, err error) {
 		Psid         string
 		LastActionAt *time.Time
 		BlockedAt    *time.Time
+		HeldUntil    *time.Time
 	}
-	err = tx.Raw("SELECT psid, last_action_at, blocked_at FROM messenger_addresses WHERE contact_id = ? AND page_id = ?"+tx.ForUpdate(),
+	err = tx.Raw("SELECT psid, last_action_at, blocked_at, held_until FROM messenger_addresses WHERE contact_id = ? AND page_id = ?"+tx.ForUpdate(),
 		r.ContactID, r.PageID).Scan(&found).Error
 	switch {
 	case err != nil:
@@ -143,6 +145,8 @@ func askable(tx *db.Tx, r OptInRequest) (psid string, err error) {
 		return "", errNoAddress
 	case found[0].BlockedAt != nil || !inWindow(found[0].LastActionAt, r.AskedAt):
 		return "", errWindow
+	case found[0].HeldUntil != nil && r.AskedAt.Before(*found[0].HeldUntil):
+		return "", errHeld
 	}
 	return found[0].Psid, nil
 }

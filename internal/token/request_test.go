@@ -139,6 +139,10 @@ func TestAskIsRefusedWhenItMayNotGoOut(t *testing.T) {
 				t.Helper()
 				k.exec(t, "UPDATE messenger_addresses SET blocked_at = ?", k.now)
 			}},
+			{"thread_held", fault.Invalid, func(t *testing.T, k *desk) {
+				t.Helper()
+				k.exec(t, "UPDATE messenger_addresses SET held_until = ?", k.now.Add(time.Microsecond))
+			}},
 			{"no_address", fault.Invalid, func(t *testing.T, k *desk) { t.Helper(); k.exec(t, "DELETE FROM messenger_addresses") }},
 			{"topic_not_found", fault.Invalid, func(_ *testing.T, k *desk) { k.ask.Topic = "nothing" }},
 			{"topic_not_found", fault.Invalid, func(_ *testing.T, k *desk) { k.ask.Topic = "\x00" }},

@@ -50,7 +50,7 @@ func NewService(s *Store, o Options) *Service {
 
 // Ask sends the "Notify Me" message and returns the request with what came of
 // it: that the provider refused is a state, not an error. Invalid faults have
-// the codes no_address, window_closed and asked_recently; of two calls at once
+// the codes no_address, window_closed, thread_held and asked_recently; of two calls at once
 // only one asks.
 func (s *Service) Ask(ctx context.Context, ask Request) (OptInRequest, error) {
 	if s.asker == nil {

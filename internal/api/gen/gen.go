@@ -78,9 +78,12 @@ const (
 	EventTypeCampaignPaused    EventType = "campaign.paused"
 	EventTypeCampaignResumed   EventType = "campaign.resumed"
 	EventTypeCampaignStarted   EventType = "campaign.started"
+	EventTypeContactErased     EventType = "contact.erased"
 	EventTypeLineResumed       EventType = "line.resumed"
 	EventTypeLineSlowed        EventType = "line.slowed"
 	EventTypeLineStopped       EventType = "line.stopped"
+	EventTypeThreadFreed       EventType = "thread.freed"
+	EventTypeThreadHeld        EventType = "thread.held"
 )
 
 // Defines values for ImportState.
@@ -653,7 +656,9 @@ type Event struct {
 	// Type `line.stopped`: a sender must not be used (`data`: `sender`, `code`, `detail`, and `retry_at` when it is tried again
 	// by itself). `line.resumed`: it goes on (`by`: `person`, `token` for a new access token, or `probe` for a try that
 	// went well). `line.slowed`: the provider asked for it (`share`: percent of its pace). `campaign.…`: what became of a
-	// campaign; it is finished again when a late refusal sent somebody on to the next lane.
+	// campaign; it is finished again when a late refusal sent somebody on to the next lane. `thread.held`: another app or a
+	// human holds the contact's thread on the page, which is left alone (`held_until`); `thread.freed`: not any more.
+	// `contact.erased`: a contact was erased.
 	Type EventType `json:"type"`
 }
 
@@ -668,7 +673,9 @@ type EventList struct {
 // EventType `line.stopped`: a sender must not be used (`data`: `sender`, `code`, `detail`, and `retry_at` when it is tried again
 // by itself). `line.resumed`: it goes on (`by`: `person`, `token` for a new access token, or `probe` for a try that
 // went well). `line.slowed`: the provider asked for it (`share`: percent of its pace). `campaign.…`: what became of a
-// campaign; it is finished again when a late refusal sent somebody on to the next lane.
+// campaign; it is finished again when a late refusal sent somebody on to the next lane. `thread.held`: another app or a
+// human holds the contact's thread on the page, which is left alone (`held_until`); `thread.freed`: not any more.
+// `contact.erased`: a contact was erased.
 type EventType string
 
 // FieldError defines model for FieldError.
@@ -759,7 +766,7 @@ type LaneReach struct {
 	Lane Lane `json:"lane"`
 	Open bool `json:"open"`
 
-	// Reason Why it is closed: `no_address`, `blocked`, `window_closed`, `no_token`, `token_expired`, `capability_off`, `no_consent`, `unsubscribed`, `suppressed`, `not_configured` or `inside_window`.
+	// Reason Why it is closed: `no_address`, `blocked`, `window_closed`, `no_token`, `token_expired`, `capability_off`, `no_consent`, `unsubscribed`, `suppressed`, `not_configured`, `inside_window` or `thread_held` (another app or a human is talking with the person).
 	Reason *string `json:"reason"`
 }
 
