@@ -101,9 +101,10 @@ func (i *Inbox) tell(ctx context.Context, tx *db.Tx, h channel.Heard) error {
 	return nil
 }
 
-// fromPerson reports whether an event is something the person did.
+// fromPerson reports whether an event is something the person did in a thread
+// of ours.
 func fromPerson(ev channel.Event) bool {
-	return ev.PSID != "" && (ev.Kind.OpensWindow() || ev.Kind == channel.EventOptIn)
+	return ev.PSID != "" && (ev.Kind.OpensWindow() || ev.Kind == channel.EventOptIn || ev.Kind == channel.EventOptInEnds)
 }
 
 func persons(events []channel.Event) []string {
@@ -133,7 +134,8 @@ func windows(events []channel.Event) map[string]time.Time {
 func (i *Inbox) returns(ctx context.Context, tx *db.Tx, page uuid.UUID, events []channel.Event) ([]channel.Reaction, error) {
 	var seen []delivery.Seen
 	for _, ev := range events {
-		if ev.Ref == "" || !fromPerson(ev) {
+		// A link of ours proves its return in standby too, where it opens nothing.
+		if ev.Ref == "" || !fromPerson(ev) && (ev.Kind != channel.EventStandby || ev.PSID == "") {
 			continue
 		}
 		id, err := i.bind(ctx, tx, page, ev)
@@ -170,15 +172,12 @@ func (i *Inbox) bind(ctx context.Context, tx *db.Tx, page uuid.UUID, ev channel.
 	return id, nil
 }
 
-// oneTimeOptIn is Meta's type of the opt-ins that grant one message. Those to
-// recurring messages carry a token too, even when they end them.
-const oneTimeOptIn = "one_time_notif_req"
-
-// grants stores the one-time tokens of opt-ins.
+// grants stores the one-time tokens of opt-ins. Those to recurring messages
+// carry a token too, even when they end them.
 func (i *Inbox) grants(ctx context.Context, tx *db.Tx, page uuid.UUID, people map[string]uuid.UUID, events []channel.Event) error {
 	var out []token.Grant
 	for _, ev := range events {
-		if ev.OptInType != oneTimeOptIn || ev.Token == "" {
+		if ev.Kind != channel.EventOptIn || ev.OptInType != channel.OptInOneTime || ev.Token == "" {
 			continue
 		}
 		topic, request, err := i.Tokens.TopicOf(ctx, tx, ev.Payload)
