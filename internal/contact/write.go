@@ -166,6 +166,7 @@ func (b *batch) insertPlaces(tx *db.Tx) error {
 var moves = [...]string{
 	"UPDATE messenger_addresses SET contact_id = v.into_id FROM ? WHERE contact_id = v.id",
 	"UPDATE tokens SET contact_id = v.into_id FROM ? WHERE contact_id = v.id",
+	"UPDATE recurring_tokens SET contact_id = v.into_id FROM ? WHERE contact_id = v.id",
 	"UPDATE opt_in_requests SET contact_id = v.into_id FROM ? WHERE contact_id = v.id",
 	`UPDATE deliveries SET contact_id = v.into_id FROM ? WHERE contact_id = v.id AND NOT EXISTS (
 		SELECT 1 FROM deliveries d WHERE d.campaign_id = deliveries.campaign_id AND d.contact_id = v.into_id)`,

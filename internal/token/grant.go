@@ -182,14 +182,20 @@ func (s *Store) answer(ctx context.Context, tx *db.Tx, grants []Grant, hashes []
 			requests, values = append(requests, g.RequestID), append(values, hashes[i])
 		}
 	}
+	return s.answered(ctx, tx, "tokens", requests, values)
+}
+
+// answered marks requests as granted, each by the token of the table with that
+// hash.
+func (s *Store) answered(ctx context.Context, tx *db.Tx, table string, requests []uuid.UUID, hashes [][]byte) error {
 	if len(requests) == 0 {
 		return nil
 	}
 	err := tx.WithContext(ctx).Exec(`UPDATE opt_in_requests SET state = 'granted', token_id = t.id, updated_at = ?
-		FROM tokens AS t JOIN ? ON t.value_hash = v.value_hash
+		FROM `+table+` AS t JOIN ? ON t.value_hash = v.value_hash
 		WHERE opt_in_requests.id = v.request_id AND opt_in_requests.page_id = t.page_id AND opt_in_requests.contact_id = t.contact_id
 			AND opt_in_requests.state <> 'granted'`,
-		s.moment(), tx.Values("v", db.UUIDs("request_id", requests), db.Blobs("value_hash", values))).Error
+		s.moment(), tx.Values("v", db.UUIDs("request_id", requests), db.Blobs("value_hash", hashes))).Error
 	if err != nil {
 		return fmt.Errorf("mark opt-in requests as granted: %w", err)
 	}

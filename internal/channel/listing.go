@@ -1,0 +1,21 @@
+package channel
+
+import "time"
+
+// Listing is a part of a Page's own list of recurring tokens.
+type Listing struct {
+	Tokens []Listed
+	Next   string // where the next part begins; "" when this was the last
+}
+
+// Listed is a recurring token as the Page's list names it. Times that are not
+// said are zero.
+type Listed struct {
+	Token    string
+	PSID     string
+	Title    string // what the person was asked for
+	Created  time.Time
+	Expires  time.Time
+	Eligible time.Time // it must not be used before
+	Renewed  bool      // the person chose to go on with it
+}
