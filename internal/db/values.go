@@ -30,6 +30,11 @@ func Texts(name string, v []string) Column {
 	return Column{name, "text", v, func(i int) any { return v[i] }, len(v)}
 }
 
+// JSONs is a column of JSON texts.
+func JSONs(name string, v []string) Column {
+	return Column{name, "jsonb", v, func(i int) any { return v[i] }, len(v)}
+}
+
 // UUIDs is a column of ids; uuid.Nil becomes NULL.
 func UUIDs(name string, v []uuid.UUID) Column {
 	p := make([]*string, len(v))

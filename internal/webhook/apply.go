@@ -1,8 +1,11 @@
 package webhook
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,47 +18,99 @@ import (
 	"beckon/internal/queue"
 )
 
-// ApplyJob acts on a stored callback.
+// ApplyJob acts on callbacks that were stored together.
 type ApplyJob struct {
-	Callback uuid.UUID `json:"callback"`
+	Callbacks []uuid.UUID `json:"callbacks,omitempty"`
+	Callback  uuid.UUID   `json:"callback,omitzero"` // alone, in jobs of earlier versions
 }
 
 // Kind names the job.
 func (ApplyJob) Kind() string { return "webhook.apply" }
 
-// applyParallel is how many callbacks a node acts on at once.
-const applyParallel = 16
+// applyParallel is how many groups of callbacks a node acts on at once. They leave
+// most of the database's connections to those who store.
+const applyParallel = 4
 
-// apply acts on a callback. Everything it does changes nothing when done twice,
+// call is a stored callback that is being applied.
+type call struct {
+	callback
+	events  []channel.Event
+	problem error // what of it cannot be read
+	unready error // why it cannot be read yet
+	lost    int   // events that can never be applied
+	closed  bool
+}
+
+// apply acts on callbacks: on all together or, when that fails, one by one, so that
+// a bad one costs only itself. Everything it does changes nothing when done twice,
 // so that a run cut off in the middle is simply run again.
 func (i *Inbox) apply(ctx context.Context, job queue.Job[ApplyJob]) error {
-	row, err := i.read(ctx, job.Args.Callback)
+	calls, err := i.open(ctx, job.Args)
 	if err != nil {
 		return err
 	}
-	receiver, ok := i.Receivers[row.Channel]
-	if !ok {
-		return absent(row.Channel)
+	if len(calls) > 1 && i.together(ctx, calls) == nil {
+		return nil
 	}
-	events, problem := receiver.Events(channel.Callback{URL: row.URL, Body: row.Body})
-	if problem != nil {
-		i.Log.WarnContext(ctx, "a part of a callback cannot be read", "callback_id", row.ID, "channel", row.Channel, "error", problem)
+	var again error
+	for _, c := range calls {
+		if c.closed {
+			continue
+		}
+		if err := i.alone(ctx, c); err != nil && (again == nil || queue.IsLater(again)) {
+			again = fmt.Errorf("apply callback %s: %w", c.ID, err)
+		}
 	}
-	i.identify(events)
-	date(events, row.ReceivedAt)
-	lost, err := i.act(ctx, row.Channel, events)
-	if err != nil {
-		return fmt.Errorf("apply callback %s: %w", row.ID, err)
-	}
-	return i.done(ctx, row.ID, len(events), describe(problem, lost))
+	return again
 }
 
-func (i *Inbox) read(ctx context.Context, id uuid.UUID) (callback, error) {
-	var row callback
-	if err := i.DB.Read(ctx).Table("callbacks").Where("id = ?", id).Take(&row).Error; err != nil {
-		return row, fmt.Errorf("read callback %s: %w", id, err)
+// open reads those of a job's callbacks that were not applied yet.
+func (i *Inbox) open(ctx context.Context, job ApplyJob) ([]*call, error) {
+	ids := job.Callbacks
+	if job.Callback != uuid.Nil {
+		ids = append(ids, job.Callback)
 	}
-	return row, nil
+	low, high := bounds(ids)
+	var rows []callback
+	err := i.DB.Read(ctx).Raw(`SELECT c.id, c.channel, c.url, c.body, c.received_at FROM ? JOIN callbacks c ON c.id = v.id
+		WHERE c.id BETWEEN ? AND ? AND c.applied_at IS NULL ORDER BY c.id`, i.DB.Values("v", db.UUIDs("id", ids)), low, high).Scan(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("read callbacks: %w", err)
+	}
+	calls := make([]*call, len(rows))
+	for n, row := range rows {
+		calls[n] = i.understand(ctx, row)
+	}
+	return calls, nil
+}
+
+// bounds are the lowest and the highest of ids: they tell PostgreSQL in which
+// leaves to look.
+func bounds(ids []uuid.UUID) (low, high uuid.UUID) {
+	for n, id := range ids {
+		if n == 0 || bytes.Compare(id[:], low[:]) < 0 {
+			low = id
+		}
+		if bytes.Compare(id[:], high[:]) > 0 {
+			high = id
+		}
+	}
+	return low, high
+}
+
+func (i *Inbox) understand(ctx context.Context, row callback) *call {
+	c := &call{callback: row}
+	receiver, ok := i.Receivers[row.Channel]
+	if !ok {
+		c.unready = absent(row.Channel)
+		return c
+	}
+	if c.events, c.problem = receiver.Events(channel.Callback{URL: row.URL, Body: row.Body}); c.problem != nil {
+		i.Log.WarnContext(ctx, "a part of a callback cannot be read", "callback_id", row.ID, "channel", row.Channel, "error", c.problem)
+	}
+	i.identify(c.events)
+	date(c.events, row.ReceivedAt)
+	return c
 }
 
 // identify finds the deliveries that marks stand for. Those of other
@@ -85,43 +140,106 @@ func date(events []channel.Event, arrived time.Time) {
 	}
 }
 
-// act applies events together or, when that fails, one by one: a bad one costs
-// only itself. It returns how many can never be applied. An error says that
-// some are to be applied again; the others have been.
-func (i *Inbox) act(ctx context.Context, kind channel.Kind, events []channel.Event) (lost int, again error) {
-	err := i.together(ctx, kind, events)
-	if err == nil || queue.IsLater(err) {
-		return 0, err
+// together applies what calls tell in one transaction, and closes them with it.
+// Those about which the engine must hear are closed once it has.
+func (i *Inbox) together(ctx context.Context, calls []*call) error {
+	var told, late []*call
+	for _, c := range calls {
+		switch {
+		case c.unready != nil:
+			return c.unready
+		case len(failures(c.Channel, c.events)) > 0:
+			late = append(late, c)
+		default:
+			told = append(told, c)
+		}
 	}
-	for _, ev := range events {
-		switch err := i.together(ctx, kind, []channel.Event{ev}); {
+	if err := i.effect(ctx, calls, told); err != nil || len(late) == 0 {
+		return err
+	}
+	for kind, events := range byKind(late) {
+		if err := i.Late(ctx, kind, failures(kind, events)); err != nil {
+			return err
+		}
+	}
+	return i.effect(ctx, nil, late)
+}
+
+// alone applies a callback or, when that fails, its events one by one: a bad one
+// costs only itself. An error says that some are to be applied again; the others
+// have been.
+func (i *Inbox) alone(ctx context.Context, c *call) error {
+	err := i.together(ctx, []*call{c})
+	if err == nil || queue.IsLater(err) || c.unready != nil {
+		return err
+	}
+	var again error
+	for _, ev := range c.events {
+		switch err := i.one(ctx, c.Channel, ev); {
 		case err == nil:
 		case hopeless(err):
-			lost++
-			i.Log.ErrorContext(ctx, "an event cannot be applied", "channel", kind, "event", ev.Kind, "error", err)
+			c.lost++
+			i.Log.ErrorContext(ctx, "an event cannot be applied", "channel", c.Channel, "event", ev.Kind, "error", err)
 		case again == nil:
 			again = err
 		}
 	}
-	return lost, again
+	if again != nil {
+		return again
+	}
+	return i.effect(ctx, nil, []*call{c})
 }
 
 // hopeless reports whether another run would end the same: what the event says
 // is wrong.
 func hopeless(err error) bool { return fault.Is(err, fault.Invalid) || fault.Is(err, fault.Malformed) }
 
-func (i *Inbox) together(ctx context.Context, kind channel.Kind, events []channel.Event) error {
-	if kind == channel.Messenger {
-		return i.messenger(ctx, events)
-	}
-	err := i.DB.Transact(ctx, func(tx *db.Tx) error { return i.mark(tx, receipts(kind, events)) })
-	if err != nil {
+func (i *Inbox) one(ctx context.Context, kind channel.Kind, ev channel.Event) error {
+	single := &call{callback: callback{Channel: kind}, events: []channel.Event{ev}}
+	if err := i.effect(ctx, []*call{single}, nil); err != nil {
 		return err
 	}
-	if failed := failures(events); len(failed) > 0 {
+	if failed := failures(kind, single.events); len(failed) > 0 {
 		return i.Late(ctx, kind, failed)
 	}
 	return nil
+}
+
+func byKind(calls []*call) map[channel.Kind][]channel.Event {
+	out := map[channel.Kind][]channel.Event{}
+	for _, c := range calls {
+		out[c.Channel] = append(out[c.Channel], c.events...)
+	}
+	return out
+}
+
+// effect applies what calls tell and closes others, or the same, in one
+// transaction, with a number of statements that does not depend on how many
+// there are.
+func (i *Inbox) effect(ctx context.Context, calls, closing []*call) error {
+	events := byKind(calls)
+	pages, err := i.byPage(ctx, events[channel.Messenger])
+	if err != nil {
+		return err
+	}
+	delete(events, channel.Messenger)
+	err = i.DB.Transact(ctx, func(tx *db.Tx) error {
+		for _, p := range pages {
+			if err := i.page(ctx, tx, p.page, p.events); err != nil {
+				return err
+			}
+		}
+		for _, kind := range slices.Sorted(maps.Keys(events)) {
+			if err := i.mark(tx, receipts(kind, events[kind])); err != nil {
+				return err
+			}
+		}
+		return i.closeAll(tx, closing)
+	})
+	for _, c := range closing {
+		c.closed = err == nil
+	}
+	return err
 }
 
 // mark notes receipts. Those of a message that a person had sent again, when
@@ -133,12 +251,21 @@ func (i *Inbox) mark(tx *db.Tx, receipts []delivery.Receipt) error {
 	return i.Ledger.Mark(tx, receipts)
 }
 
-func (i *Inbox) done(ctx context.Context, id uuid.UUID, events int, problem string) error {
-	err := i.DB.Transact(ctx, func(tx *db.Tx) error {
-		return tx.Exec("UPDATE callbacks SET applied_at = ?, events = ?, problem = ? WHERE id = ?", i.Now(), events, problem, id).Error
-	})
+// closeAll notes that callbacks were applied.
+func (i *Inbox) closeAll(tx *db.Tx, calls []*call) error {
+	if len(calls) == 0 {
+		return nil
+	}
+	n := len(calls)
+	ids, events, problems := make([]uuid.UUID, n), make([]int64, n), make([]string, n)
+	for k, c := range calls {
+		ids[k], events[k], problems[k] = c.ID, int64(len(c.events)), describe(c.problem, c.lost)
+	}
+	low, high := bounds(ids)
+	err := tx.Exec(`UPDATE callbacks SET applied_at = ?, events = v.events, problem = v.problem FROM ? WHERE callbacks.id = v.id AND callbacks.id BETWEEN ? AND ?`,
+		i.Now(), tx.Values("v", db.UUIDs("id", ids), db.Int64s("events", events), db.Texts("problem", problems)), low, high).Error
 	if err != nil {
-		return fmt.Errorf("close callback %s: %w", id, err)
+		return fmt.Errorf("close callbacks: %w", err)
 	}
 	return nil
 }
@@ -172,7 +299,11 @@ func receipts(kind channel.Kind, events []channel.Event) []delivery.Receipt {
 	return out
 }
 
-func failures(events []channel.Event) []channel.Event {
+// failures are the events about which the engine must hear.
+func failures(kind channel.Kind, events []channel.Event) []channel.Event {
+	if kind == channel.Messenger {
+		return nil
+	}
 	var out []channel.Event
 	for _, ev := range events {
 		if ev.Kind == channel.EventFailed && ev.Delivery != 0 {

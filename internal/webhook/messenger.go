@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"time"
@@ -20,25 +21,13 @@ type pageEvents struct {
 	events []channel.Event
 }
 
-// messenger applies events in one transaction.
-func (i *Inbox) messenger(ctx context.Context, events []channel.Event) error {
-	pages, err := i.byPage(ctx, events)
-	if err != nil {
-		return err
-	}
-	return i.DB.Transact(ctx, func(tx *db.Tx) error {
-		for _, p := range pages {
-			if err := i.page(ctx, tx, p.page, p.events); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
 // byPage sorts Messenger events by Page. Pages that are not ours are passed
-// over: a removed Page may go on sending for a while.
+// over: a removed Page may go on sending for a while. All who change several
+// Pages do so in the same order.
 func (i *Inbox) byPage(ctx context.Context, events []channel.Event) ([]pageEvents, error) {
+	if len(events) == 0 {
+		return nil, nil
+	}
 	byGraph := map[string][]channel.Event{}
 	var graphIDs []string
 	for _, ev := range events {
@@ -60,6 +49,7 @@ func (i *Inbox) byPage(ctx context.Context, events []channel.Event) ([]pageEvent
 		}
 		out = append(out, pageEvents{page, byGraph[graphID]})
 	}
+	slices.SortFunc(out, func(a, b pageEvents) int { return bytes.Compare(a.page[:], b.page[:]) })
 	return out, nil
 }
 

@@ -70,6 +70,7 @@ type bundle struct {
 	elsewhere uuid.UUID // 5002
 	key       *ecdsa.PrivateKey
 	clock     atomic.Int64
+	ticking   bool // the clock goes on by a microsecond each time it is read
 	log       bytes.Buffer
 
 	mu   sync.Mutex
@@ -77,7 +78,12 @@ type bundle struct {
 	told [][]channel.Event
 }
 
-func (b *bundle) now() time.Time { return time.UnixMicro(b.clock.Load()).UTC() }
+func (b *bundle) now() time.Time {
+	if b.ticking {
+		b.clock.Add(1)
+	}
+	return time.UnixMicro(b.clock.Load()).UTC()
+}
 
 func (b *bundle) advance(d time.Duration) { b.clock.Add(d.Microseconds()) }
 
@@ -224,17 +230,27 @@ func (b *bundle) callbacks() (out []stored) {
 	return out
 }
 
-// again puts every stored callback's job into the queue once more and works it,
-// an hour later.
+// again has all that is stored applied once more, an hour later: all together, and
+// then each alone by a job of an earlier version.
 func (b *bundle) again() {
 	b.t.Helper()
-	b.advance(time.Hour)
+	all := webhook.ApplyJob{}
+	orders := []queue.Order{{}}
 	for _, cb := range b.callbacks() {
-		b.tx(func(tx *db.Tx) error {
-			return b.queue.Insert(b.t.Context(), tx, queue.Order{Args: webhook.ApplyJob{Callback: cb.ID}})
-		})
+		all.Callbacks = append(all.Callbacks, cb.ID)
+		orders = append(orders, queue.Order{Args: webhook.ApplyJob{Callback: cb.ID}})
 	}
-	b.drain()
+	orders[0].Args = all
+	for _, order := range orders {
+		b.advance(time.Hour)
+		b.tx(func(tx *db.Tx) error {
+			if err := tx.Exec("UPDATE callbacks SET applied_at = NULL").Error; err != nil {
+				return err
+			}
+			return b.queue.Insert(b.t.Context(), tx, order)
+		})
+		b.drain()
+	}
 }
 
 // world is everything that callbacks can change.

@@ -52,7 +52,10 @@ type Listener interface {
 }
 
 // Inbox stores callbacks and applies them.
-type Inbox struct{ Parts }
+type Inbox struct {
+	Parts
+	intake intake
+}
 
 // callback is a stored callback.
 type callback struct {
@@ -71,14 +74,15 @@ type callback struct {
 // New registers the inbox's jobs on the queue: one acts on callbacks, one
 // forgets old ones.
 func New(p Parts) *Inbox {
-	i := &Inbox{p}
+	i := &Inbox{Parts: p}
 	queue.Handle(p.Queue, applyParallel, i.apply)
 	queue.Keep(p.Queue, time.Hour, purgeJob{}, i.tidy)
 	return i
 }
 
-// Accept checks a callback's signature and stores it with its job. When it
-// returns nil the callback is committed; the same one again changes nothing. On
+// Accept checks a callback's signature and stores it with its job, in one commit
+// with others that come at the same time. When it returns nil the callback is
+// committed; the same one again changes nothing. On
 // PostgreSQL one that was taken on an earlier day is stored again, and applied
 // again, which changes nothing either.
 func (i *Inbox) Accept(ctx context.Context, kind channel.Kind, cb channel.Callback) error {
@@ -95,14 +99,7 @@ func (i *Inbox) Accept(ctx context.Context, kind channel.Kind, cb channel.Callba
 	}
 	now := i.Now()
 	row := callback{ID: db.IDAt(now), Channel: kind, Hash: fingerprint(kind, cb), URL: cb.URL, Headers: string(headers), Body: cb.Body, ReceivedAt: now}
-	store := func() error { return i.DB.Transact(ctx, func(tx *db.Tx) error { return i.store(ctx, tx, row) }) }
-	err = store()
-	if db.NoLeaf(err) { // nobody has made room for today yet
-		if err = i.DB.GrowCallbacks(ctx, now, 0); err == nil {
-			err = store()
-		}
-	}
-	if err != nil {
+	if err := i.keep(ctx, row); err != nil {
 		return fmt.Errorf("store a callback: %w", err)
 	}
 	return nil
@@ -110,15 +107,6 @@ func (i *Inbox) Accept(ctx context.Context, kind channel.Kind, cb channel.Callba
 
 func absent(kind channel.Kind) error {
 	return fault.New(fault.NotFound, "channel_absent", "The channel %s is not set up on this server.", kind)
-}
-
-func (i *Inbox) store(ctx context.Context, tx *db.Tx, row callback) error {
-	res := tx.Exec(`INSERT INTO callbacks (id, channel, hash, url, headers, body, received_at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		row.ID, row.Channel, row.Hash, row.URL, row.Headers, row.Body, row.ReceivedAt)
-	if res.Error != nil || res.RowsAffected == 0 {
-		return res.Error
-	}
-	return i.Queue.Insert(ctx, tx, queue.Order{Args: ApplyJob{row.ID}})
 }
 
 func fingerprint(kind channel.Kind, cb channel.Callback) []byte {

@@ -1,0 +1,143 @@
+package webhook
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"beckon/internal/db"
+	"beckon/internal/queue"
+)
+
+// intake lets callbacks that come at the same time share a commit, and the job
+// that applies them.
+type intake struct {
+	mu      sync.Mutex
+	waiting []*arrival
+	busy    bool // somebody commits, and sees to those who wait
+}
+
+// arrival is a callback on its way into the database.
+type arrival struct {
+	row  callback
+	kept chan error // told once
+}
+
+// Bounds of a group.
+const (
+	mostTogether  = 200
+	bytesTogether = 512 << 10
+)
+
+// Once so many come together, the next commit is begun no sooner than
+// commitEvery after the last one: fewer and larger groups cost far less, and
+// nobody notices the wait. Who comes alone does not wait.
+const (
+	crowd       = 8
+	commitEvery = 20 * time.Millisecond
+)
+
+// join adds an arrival, and reports whether the caller is the one to commit.
+func (in *intake) join(a *arrival) (lead bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.waiting = append(in.waiting, a)
+	lead = !in.busy
+	in.busy = true
+	return lead
+}
+
+// next takes the group that is committed next; an empty one ends the work.
+func (in *intake) next() []*arrival {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	n, size := 0, 0
+	for n < min(len(in.waiting), mostTogether) && (n == 0 || size+len(in.waiting[n].row.Body) <= bytesTogether) {
+		size += len(in.waiting[n].row.Body)
+		n++
+	}
+	group := in.waiting[:n:n]
+	in.waiting = in.waiting[n:]
+	in.busy = n > 0
+	return group
+}
+
+// keep stores a callback together with those that come at the same time. When it
+// returns nil the callback is committed.
+func (i *Inbox) keep(ctx context.Context, row callback) error {
+	a := &arrival{row, make(chan error, 1)}
+	if i.intake.join(a) {
+		go i.commitAll(context.WithoutCancel(ctx))
+	}
+	select {
+	case err := <-a.kept:
+		return err
+	case <-ctx.Done():
+		return ctx.Err() // nobody waits for the answer any more
+	}
+}
+
+// commitAll commits group after group until nobody waits.
+func (i *Inbox) commitAll(ctx context.Context) {
+	for group := i.intake.next(); len(group) > 0; group = i.intake.next() {
+		pause := time.NewTimer(commitEvery)
+		i.commitGroup(ctx, group)
+		if len(group) >= crowd {
+			<-pause.C
+		}
+		pause.Stop()
+	}
+}
+
+// commitGroup stores a group. When that fails, one of them may be the reason: it
+// costs only itself.
+func (i *Inbox) commitGroup(ctx context.Context, group []*arrival) {
+	err := i.storeAll(ctx, group)
+	alone := err != nil && len(group) > 1 && !db.IsAway(err) && !db.IsFull(err)
+	for n, a := range group {
+		if alone {
+			err = i.storeAll(ctx, group[n:n+1])
+		}
+		a.kept <- err
+	}
+}
+
+// patience bounds one commit: a provider comes again when it gets no answer.
+const patience = 20 * time.Second
+
+func (i *Inbox) storeAll(ctx context.Context, group []*arrival) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := i.DB.Transact(ctx, func(tx *db.Tx) error { return i.store(ctx, tx, group) })
+	if !db.NoLeaf(err) {
+		return err
+	}
+	for _, a := range []*arrival{group[0], group[len(group)-1]} { // nobody has made room for today yet
+		if err := i.DB.GrowCallbacks(ctx, a.row.ReceivedAt, 0); err != nil {
+			return err
+		}
+	}
+	return i.DB.Transact(ctx, func(tx *db.Tx) error { return i.store(ctx, tx, group) })
+}
+
+// store writes callbacks and one job for those that were not there yet.
+func (i *Inbox) store(ctx context.Context, tx *db.Tx, group []*arrival) error {
+	n := len(group)
+	ids, hashes, bodies, at := make([]uuid.UUID, n), make([][]byte, n), make([][]byte, n), make([]time.Time, n)
+	channels, urls, headers := make([]string, n), make([]string, n), make([]string, n)
+	for k, a := range group {
+		ids[k], hashes[k], bodies[k], at[k] = a.row.ID, a.row.Hash, a.row.Body, a.row.ReceivedAt
+		channels[k], urls[k], headers[k] = string(a.row.Channel), a.row.URL, a.row.Headers
+	}
+	var fresh []uuid.UUID
+	err := tx.Raw(`INSERT INTO callbacks (id, channel, hash, url, headers, body, received_at)
+		SELECT v.id, v.channel, v.hash, v.url, v.headers, v.body, v.received_at FROM ? WHERE TRUE ON CONFLICT DO NOTHING RETURNING id`,
+		tx.Values("v", db.UUIDs("id", ids), db.Texts("channel", channels), db.Blobs("hash", hashes), db.Texts("url", urls),
+			db.JSONs("headers", headers), db.Blobs("body", bodies), db.Times("received_at", at))).Scan(&fresh).Error
+	if err != nil || len(fresh) == 0 {
+		return err
+	}
+	return i.Queue.Insert(ctx, tx, queue.Order{Args: ApplyJob{Callbacks: fresh}})
+}
