@@ -12,7 +12,7 @@ import (
 // CreatePage serves POST /v1/pages.
 func (s *Server) CreatePage(ctx context.Context, r gen.CreatePageRequestObject) (gen.CreatePageResponseObject, error) {
 	p, err := s.Pages.Create(ctx, page.Draft{FacebookPageID: r.Body.FacebookPageID, Name: r.Body.Name,
-		Username: orZero(r.Body.Username), TimeZone: orZero(r.Body.TimeZone), AccessToken: orZero(r.Body.AccessToken)})
+		Username: orZero(r.Body.Username), TimeZone: orZero(r.Body.TimeZone), Country: orZero(r.Body.Country), AccessToken: orZero(r.Body.AccessToken)})
 	return gen.CreatePage201JSONResponse(pageAnswer(p)), err
 }
 
@@ -32,10 +32,11 @@ func (s *Server) GetPage(ctx context.Context, r gen.GetPageRequestObject) (gen.G
 
 // UpdatePage serves PATCH /v1/pages/{id}.
 func (s *Server) UpdatePage(ctx context.Context, r gen.UpdatePageRequestObject) (gen.UpdatePageResponseObject, error) {
-	change := page.Patch{Name: r.Body.Name, Username: r.Body.Username.Pointer(), TimeZone: r.Body.TimeZone.Pointer(), AccessToken: r.Body.AccessToken}
-	if c := r.Body.Capabilities; c != nil && c.OneTime != nil {
-		oneTime := page.Capability(*c.OneTime)
-		change.OneTime = &oneTime
+	change := page.Patch{Name: r.Body.Name, Username: r.Body.Username.Pointer(), TimeZone: r.Body.TimeZone.Pointer(),
+		Country: r.Body.Country.Pointer(), AccessToken: r.Body.AccessToken}
+	if c := r.Body.Capabilities; c != nil {
+		change.Capabilities = capabilitiesSaid(map[page.Capability]*gen.CapabilityState{
+			page.OneTime: c.OneTime, page.Recurring: c.Recurring, page.Utility: c.Utility, page.Profile: c.Profile})
 	}
 	p, err := s.Pages.Patch(ctx, r.ID, change)
 	return gen.UpdatePage200JSONResponse(pageAnswer(p)), err
@@ -48,7 +49,30 @@ func (s *Server) DeletePage(ctx context.Context, r gen.DeletePageRequestObject) 
 
 func pageAnswer(p page.Page) gen.Page {
 	return gen.Page{ID: p.ID, FacebookPageID: p.FacebookPageID, Name: p.Name, Username: orNull(p.Username), TimeZone: orNull(p.TimeZone),
-		Capabilities: gen.PageCapabilities{OneTime: gen.Capability(p.OneTime)},
-		Health:       gen.PageHealth{Token: gen.PageHealthToken(p.TokenHealth)},
-		CreatedAt:    p.CreatedAt, UpdatedAt: p.UpdatedAt}
+		Country: orNull(p.Country), Capabilities: capabilitiesAnswer(p.Capabilities),
+		Health: gen.PageHealth{Token: gen.PageHealthToken(p.TokenHealth)},
+		CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt}
+}
+
+func capabilitiesSaid(said map[page.Capability]*gen.CapabilityState) map[page.Capability]page.State {
+	out := map[page.Capability]page.State{}
+	for name, state := range said {
+		if state != nil {
+			out[name] = page.State(*state)
+		}
+	}
+	return out
+}
+
+func capabilitiesAnswer(known map[page.Capability]page.Known) gen.PageCapabilities {
+	answer := func(name page.Capability) gen.Capability {
+		k := known[name]
+		out := gen.Capability{State: gen.CapabilityState(k.State)}
+		if k.How != "" {
+			how := gen.CapabilityHow(k.How)
+			out.How, out.KnownAt = &how, &k.At
+		}
+		return out
+	}
+	return gen.PageCapabilities{OneTime: answer(page.OneTime), Recurring: answer(page.Recurring), Utility: answer(page.Utility), Profile: answer(page.Profile)}
 }

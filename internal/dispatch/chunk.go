@@ -14,6 +14,9 @@ const (
 	chunkTime  = 500 * time.Millisecond
 	firstChunk = 100
 	leastChunk = 32 // as many calls as a sender makes at once
+	// unprovenChunk is for a lane that may be off on the Page: a token that is
+	// refused is lost.
+	unprovenChunk = 8
 )
 
 // chunks learns how large the chunks of each lane should be.

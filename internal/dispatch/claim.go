@@ -77,7 +77,11 @@ func (r *run) lease(tx *db.Tx, s *step) (most int, err error) {
 			return 0, err
 		}
 	}
-	if most = min(r.engine.chunks.of(r.batch.Lane), s.due-r.claimed); most <= 0 {
+	most = r.engine.chunks.of(r.batch.Lane)
+	if s.scope.unproven(r.batch.Lane) {
+		most = min(most, unprovenChunk)
+	}
+	if most = min(most, s.due-r.claimed); most <= 0 {
 		s.dry = true
 		return 0, nil
 	}

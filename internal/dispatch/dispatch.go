@@ -24,10 +24,13 @@ import (
 	"beckon/internal/token"
 )
 
-// Pages gives the credentials of a Page, and is told when they are refused.
+// Pages gives the credentials of a Page, and is told when they are refused and
+// what Meta turns out to let it do.
 type Pages interface {
 	Sender(ctx context.Context, id uuid.UUID) (channel.Page, error)
 	TokenRefused(ctx context.Context, tx *db.Tx, id uuid.UUID) error
+	// Tried learns from what came of messages on a lane not known to work.
+	Tried(tx *db.Tx, id uuid.UUID, lane channel.Lane, accepted, dead int) error
 }
 
 // Lines says how fast a sender may go, and whether it may go at all.
@@ -125,15 +128,20 @@ func (e *Engine) scopeOf(q *gorm.DB, def *campaign.Definition) (scope, error) {
 
 // scope reads what of a Page matters to the decision.
 func (e *Engine) scope(q *gorm.DB, page uuid.UUID, topic string) (scope, error) {
-	s := scope{page: page, topic: topic, now: e.Now(), channels: e.channels, zoneOf: e.Campaigns.Zone}
-	var found []struct{ OneTime, TimeZone string }
-	if err := q.Raw("SELECT one_time, time_zone FROM pages WHERE id = ?", page).Scan(&found).Error; err != nil {
+	s := scope{page: page, topic: topic, now: e.Now(), channels: e.channels, zoneOf: e.Campaigns.Zone, capable: map[channel.Lane]string{}}
+	var found []struct{ TimeZone, Name, State string }
+	err := q.Raw(`SELECT p.time_zone, COALESCE(c.name, '') AS name, COALESCE(c.state, '') AS state
+		FROM pages p LEFT JOIN capabilities c ON c.page_id = p.id WHERE p.id = ?`, page).Scan(&found).Error
+	if err != nil {
 		return s, fmt.Errorf("read page: %w", err)
 	}
 	if len(found) == 0 {
 		return s, errNoPage
 	}
-	s.oneTimeOff, s.pageZone = found[0].OneTime == "off", found[0].TimeZone
+	s.pageZone = found[0].TimeZone
+	for _, c := range found {
+		s.capable[channel.Lane(c.Name)] = c.State
+	}
 	return s, nil
 }
 

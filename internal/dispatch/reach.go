@@ -17,15 +17,27 @@ import (
 
 // scope is what makes reach a question: on which page, for which topic, when.
 type scope struct {
-	page       uuid.UUID
-	topic      string
-	now        time.Time
-	oneTimeOff bool
-	pageZone   string
-	zoneOf     func(contact, phone, page string) *campaign.Zone
-	channels   map[channel.Kind]bool
-	noTokens   bool // the route has no lane for tokens: none is looked for
-	noPSIDs    bool // nor for anything in Messenger
+	page     uuid.UUID
+	topic    string
+	now      time.Time
+	capable  map[channel.Lane]string // what is known of the Page: works, off
+	pageZone string
+	zoneOf   func(contact, phone, page string) *campaign.Zone
+	channels map[channel.Kind]bool
+	noTokens bool // the route has no lane for tokens: none is looked for
+	noPSIDs  bool // nor for anything in Messenger
+}
+
+// off reports whether Meta does not let the Page use the lane.
+func (s scope) off(lane channel.Lane) bool { return s.capable[lane] == "off" }
+
+// unproven reports whether it is not known yet if Meta lets the Page use the lane.
+func (s scope) unproven(lane channel.Lane) bool {
+	switch lane {
+	case channel.OneTime, channel.Recurring, channel.Utility:
+		return s.capable[lane] != "works" && !s.off(lane)
+	}
+	return false
 }
 
 // person is one contact with everything the decision and the message need.
@@ -141,7 +153,7 @@ func (r *row) fill(p *person, s scope) {
 	x := &p.reach
 	x.HasMessenger, x.Blocked, x.LastAction = r.psid.Valid, r.blocked.Valid, r.lastAction.Time
 	x.ThreadHeld = r.held.Valid && s.now.Before(r.held.Time)
-	x.Token, x.OneTimeOff = p.tokenID.Valid, s.oneTimeOff
+	x.Token, x.OneTimeOff = p.tokenID.Valid, s.off(channel.OneTime)
 	x.Phone, x.PhoneSuppressed, x.SMSOff = r.phone.Valid, r.phoneStop.Valid, !s.channels[channel.SMS]
 	x.Email, x.EmailSuppressed, x.EmailOff = r.email.Valid, r.emailStop.Valid, !s.channels[channel.Email]
 }

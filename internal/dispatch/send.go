@@ -153,6 +153,9 @@ func (r *run) decideNext(ctx context.Context, tx *db.Tx, more bool) (s step, err
 	if err := e.Lines.Note(tx, r.grant, r.def.ID, r.tally()); err != nil {
 		return s, err
 	}
+	if err := r.learn(tx); err != nil {
+		return s, err
+	}
 	if s.scope, err = e.scopeOf(tx.DB, r.def); err != nil {
 		return s, err
 	}
@@ -193,6 +196,19 @@ func (r *run) rest(ctx context.Context, tx *db.Tx, s *step) error {
 	}
 	s.wait = 0
 	return e.Ledger.FinishBatch(tx, r.batch.ID)
+}
+
+// learn tells what the last chunk says of a lane that was not known to work, so
+// that what comes next is decided with that in mind.
+func (r *run) learn(tx *db.Tx) error {
+	if len(r.results) == 0 || !r.scope.unproven(r.batch.Lane) {
+		return nil
+	}
+	n := map[channel.Outcome]int{}
+	for _, s := range r.results {
+		n[s.result.Outcome]++
+	}
+	return r.engine.Pages.Tried(tx, r.def.PageID, r.batch.Lane, n[channel.Accepted], n[channel.TokenDead])
 }
 
 // tally is what the last chunk says of its sender.

@@ -30,12 +30,14 @@ const (
 	ThreadHeld        Type = "thread.held"
 	ThreadFreed       Type = "thread.freed"
 	ContactErased     Type = "contact.erased"
+
+	PageCapabilityChanged Type = "page.capability_changed"
 )
 
 // Types returns every type there is.
 func Types() []Type {
 	return []Type{LineStopped, LineResumed, LineSlowed, CampaignStarted, CampaignPaused, CampaignResumed, CampaignFinished, CampaignCancelled,
-		ThreadHeld, ThreadFreed, ContactErased}
+		ThreadHeld, ThreadFreed, ContactErased, PageCapabilityChanged}
 }
 
 // Event is one thing that happened. What it is about is named by ids, and Data

@@ -14,16 +14,6 @@ import (
 	"beckon/internal/hours"
 )
 
-// Capability says whether Meta lets a Page do something.
-type Capability string
-
-// The states of a capability: unknown until tried or told.
-const (
-	CapabilityUnknown Capability = "unknown"
-	CapabilityWorks   Capability = "works"
-	CapabilityOff     Capability = "off"
-)
-
 // Health is what Graph said to the access token when it was last used.
 type Health string
 
@@ -42,10 +32,11 @@ type Page struct {
 	Name           string
 	Username       string // the m.me name; may be empty
 	TimeZone       string // IANA name; may be empty
-	OneTime        Capability
+	Country        string // two capital letters, ISO 3166; may be empty
 	TokenHealth    Health
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
+	Capabilities   map[Capability]Known `gorm:"-"` // all of them; ByGraphID leaves them out
 }
 
 // Handle is the Page's name in m.me links: its username, or else its Graph id.
@@ -62,21 +53,24 @@ type Draft struct {
 	Name           string
 	Username       string // may be empty
 	TimeZone       string // may be empty
+	Country        string // may be empty
 	AccessToken    string
 }
 
 // Patch is a change to a Page. Fields that are nil stay as they are.
 type Patch struct {
-	Name        *string
-	Username    *string // "" removes it
-	TimeZone    *string // "" removes it
-	AccessToken *string
-	OneTime     *Capability
+	Name         *string
+	Username     *string // "" removes it
+	TimeZone     *string // "" removes it
+	Country      *string // "" removes it
+	AccessToken  *string
+	Capabilities map[Capability]State // those that the operator says something of
 }
 
 var (
 	graphID  = regexp.MustCompile(`^[0-9]{1,32}$`)
 	username = regexp.MustCompile(`^[A-Za-z0-9.]{0,50}$`)
+	country  = regexp.MustCompile(`^([A-Z]{2})?$`)
 )
 
 func (d Draft) check() error {
@@ -87,6 +81,7 @@ func (d Draft) check() error {
 	bad = append(bad, checkName(&d.Name)...)
 	bad = append(bad, checkUsername(&d.Username)...)
 	bad = append(bad, checkTimeZone(&d.TimeZone)...)
+	bad = append(bad, checkCountry(&d.Country)...)
 	bad = append(bad, checkAccessToken(&d.AccessToken)...)
 	return fault.InvalidFields(bad...)
 }
@@ -95,9 +90,8 @@ func (p Patch) check() error {
 	bad := append(checkName(p.Name), checkUsername(p.Username)...)
 	bad = append(bad, checkTimeZone(p.TimeZone)...)
 	bad = append(bad, checkAccessToken(p.AccessToken)...)
-	if p.OneTime != nil && *p.OneTime != CapabilityUnknown && *p.OneTime != CapabilityWorks && *p.OneTime != CapabilityOff {
-		bad = append(bad, fault.Field{Pointer: "/capabilities/one_time", Code: "enum", Detail: "Must be unknown, works or off."})
-	}
+	bad = append(bad, checkCountry(p.Country)...)
+	bad = append(bad, checkCapabilities(p.Capabilities)...)
 	return fault.InvalidFields(bad...)
 }
 
@@ -120,6 +114,13 @@ func checkTimeZone(s *string) []fault.Field {
 		return nil
 	}
 	return []fault.Field{{Pointer: "/time_zone", Code: "bad_time_zone", Detail: "Must be an IANA time zone, such as Europe/London."}}
+}
+
+func checkCountry(s *string) []fault.Field {
+	if s == nil || country.MatchString(*s) {
+		return nil
+	}
+	return []fault.Field{{Pointer: "/country", Code: "pattern", Detail: "Must be a country code of two capital letters, such as GB."}}
 }
 
 func checkAccessToken(s *string) []fault.Field {

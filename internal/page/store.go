@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"gorm.io/gorm"
 
 	"beckon/internal/channel"
 	"beckon/internal/db"
@@ -18,7 +19,7 @@ import (
 const sealedAs = "page"
 
 // columns are all but the access token, which only Sender reads.
-const columns = "id, facebook_page_id, name, username, time_zone, one_time, token_health, created_at, updated_at"
+const columns = "id, facebook_page_id, name, username, time_zone, country, token_health, created_at, updated_at"
 
 var (
 	errNone  = fault.New(fault.NotFound, "page_not_found", "There is no such page.")
@@ -61,8 +62,19 @@ func (s *Store) Create(ctx context.Context, d Draft) (Page, error) {
 	}
 	now := s.moment()
 	p := Page{ID: uuid.Must(uuid.NewV7()), FacebookPageID: d.FacebookPageID, Name: d.Name, Username: d.Username, TimeZone: d.TimeZone,
-		OneTime: CapabilityUnknown, TokenHealth: HealthUnknown, CreatedAt: now, UpdatedAt: now}
-	err = s.db.Transact(ctx, func(tx *db.Tx) error { return tx.Create(&row{Page: p, AccessToken: sealed}).Error })
+		Country: d.Country, TokenHealth: HealthUnknown, CreatedAt: now, UpdatedAt: now}
+	err = s.db.Transact(ctx, func(tx *db.Tx) error {
+		if err := tx.Create(&row{Page: p, AccessToken: sealed}).Error; err != nil {
+			return err
+		}
+		if !recurringLives(p.Country) {
+			if err := settle(tx, p.ID, p.Country, now); err != nil {
+				return err
+			}
+		}
+		p, err = read(tx.DB, p.ID)
+		return err
+	})
 	switch {
 	case db.DuplicateOf(err) == "pages_facebook_page_id":
 		return Page{}, errTaken
@@ -74,8 +86,15 @@ func (s *Store) Create(ctx context.Context, d Draft) (Page, error) {
 
 // Get returns a Page, or a NotFound fault.
 func (s *Store) Get(ctx context.Context, id uuid.UUID) (Page, error) {
+	return read(s.db.Read(ctx), id)
+}
+
+func read(q *gorm.DB, id uuid.UUID) (Page, error) {
 	var p []Page
-	err := s.db.Read(ctx).Raw("SELECT "+columns+" FROM pages WHERE id = ?", id).Scan(&p).Error
+	err := q.Raw("SELECT "+columns+" FROM pages WHERE id = ?", id).Scan(&p).Error
+	if err == nil {
+		err = fill(q, p)
+	}
 	return one(p, err)
 }
 
@@ -90,11 +109,11 @@ func (s *Store) List(ctx context.Context, after uuid.UUID, limit int) ([]Page, e
 	if err := q.Scan(&list).Error; err != nil {
 		return nil, fmt.Errorf("list pages: %w", err)
 	}
-	return list, nil
+	return list, fill(s.db.Read(ctx), list)
 }
 
 // ByGraphID returns the Pages with the given Graph ids, by Graph id. Ids that
-// are not known are left out.
+// are not known are left out. Their capabilities are not read.
 func (s *Store) ByGraphID(ctx context.Context, graphIDs ...string) (map[string]Page, error) {
 	var list []Page
 	err := s.db.Read(ctx).Raw("SELECT "+columns+" FROM pages WHERE facebook_page_id IN ?", graphIDs).Scan(&list).Error
@@ -120,7 +139,7 @@ func (s *Store) Patch(ctx context.Context, id uuid.UUID, change Patch) (Page, er
 	}
 	var after Page
 	err = s.db.Transact(ctx, func(tx *db.Tx) error {
-		if _, err := locked(tx, id); err != nil {
+		if err := lock(tx, id); err != nil {
 			return err
 		}
 		if err := tx.Table("pages").Where("id = ?", id).Updates(set).Error; err != nil {
@@ -131,7 +150,15 @@ func (s *Store) Patch(ctx context.Context, id uuid.UUID, change Patch) (Page, er
 				return err
 			}
 		}
-		after, err = locked(tx, id)
+		if err := tell(tx, id, change.Capabilities, s.moment()); err != nil {
+			return err
+		}
+		if change.Country != nil {
+			if err := settle(tx, id, *change.Country, s.moment()); err != nil {
+				return err
+			}
+		}
+		after, err = read(tx.DB, id)
 		return err
 	})
 	return after, err
@@ -148,8 +175,8 @@ func (s *Store) columnsOf(change Patch) (map[string]any, error) {
 	if change.TimeZone != nil {
 		set["time_zone"] = *change.TimeZone
 	}
-	if change.OneTime != nil {
-		set["one_time"] = string(*change.OneTime)
+	if change.Country != nil {
+		set["country"] = *change.Country
 	}
 	if change.AccessToken != nil {
 		sealed, err := s.box.Seal(*change.AccessToken, sealedAs)
@@ -166,7 +193,7 @@ func (s *Store) columnsOf(change Patch) (map[string]any, error) {
 func (s *Store) Delete(ctx context.Context, id uuid.UUID) error {
 	return s.db.Transact(ctx, func(tx *db.Tx) error {
 		// With the row locked nothing new can come to depend on it.
-		if _, err := locked(tx, id); err != nil {
+		if err := lock(tx, id); err != nil {
 			return err
 		}
 		var used bool
@@ -212,10 +239,11 @@ func (s *Store) TokenRefused(ctx context.Context, tx *db.Tx, id uuid.UUID) error
 	return nil
 }
 
-func locked(tx *db.Tx, id uuid.UUID) (Page, error) {
-	var p []Page
-	err := tx.Raw("SELECT "+columns+" FROM pages WHERE id = ?"+tx.ForUpdate(), id).Scan(&p).Error
-	return one(p, err)
+func lock(tx *db.Tx, id uuid.UUID) error {
+	var found []uuid.UUID
+	err := tx.Raw("SELECT id FROM pages WHERE id = ?"+tx.ForUpdate(), id).Scan(&found).Error
+	_, err = one(found, err)
+	return err
 }
 
 func one[T any](found []T, err error) (T, error) {

@@ -61,7 +61,7 @@ func TestCreatedPageIsFoundAndItsTokenIsSealed(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		b := setup(t, d)
 		made := b.create(t, "104829305581")
-		require.Equal(t, page.CapabilityUnknown, made.OneTime)
+		require.Equal(t, page.Unknown, made.Capabilities[page.OneTime].State)
 		require.Equal(t, page.HealthUnknown, made.TokenHealth)
 		got, err := b.store.Get(t.Context(), made.ID)
 		require.NoError(t, err)
@@ -135,8 +135,8 @@ func TestWrongFieldsAreNamed(t *testing.T) {
 			require.ErrorContains(t, err, "["+pointer)
 		}
 	}
-	wrong, blank := page.Capability("maybe"), "a b"
-	_, err := store.Patch(t.Context(), uuid.New(), page.Patch{OneTime: &wrong, AccessToken: &blank})
+	blank := "a b"
+	_, err := store.Patch(t.Context(), uuid.New(), page.Patch{Capabilities: map[page.Capability]page.State{page.OneTime: "maybe"}, AccessToken: &blank})
 	require.ErrorContains(t, err, "[/capabilities/one_time")
 	require.ErrorContains(t, err, "[/access_token")
 	require.NotContains(t, err.Error(), blank)
@@ -190,15 +190,15 @@ func TestPatchChangesOnlyWhatIsGiven(t *testing.T) {
 		p := b.create(t, "1")
 		other := b.create(t, "2")
 		b.now = b.now.Add(time.Hour)
-		name, user, off := "New name", "courses", page.CapabilityOff
-		got, err := b.store.Patch(t.Context(), p.ID, page.Patch{Name: &name, Username: &user, OneTime: &off})
+		name, user, off := "New name", "courses", page.Off
+		got, err := b.store.Patch(t.Context(), p.ID, page.Patch{Name: &name, Username: &user, Capabilities: map[page.Capability]page.State{page.OneTime: off}})
 		require.NoError(t, err)
-		require.Equal(t, []any{name, user, off}, []any{got.Name, got.Username, got.OneTime})
+		require.Equal(t, []any{name, user, off}, []any{got.Name, got.Username, got.Capabilities[page.OneTime].State})
 		require.True(t, got.UpdatedAt.After(got.CreatedAt))
 		none := ""
 		got, err = b.store.Patch(t.Context(), p.ID, page.Patch{Username: &none})
 		require.NoError(t, err)
-		require.Equal(t, []any{name, "", off}, []any{got.Name, got.Username, got.OneTime})
+		require.Equal(t, []any{name, "", off}, []any{got.Name, got.Username, got.Capabilities[page.OneTime].State})
 		sender, err := b.store.Sender(t.Context(), p.ID)
 		require.NoError(t, err)
 		require.Equal(t, "EAAB-secret", sender.AccessToken)

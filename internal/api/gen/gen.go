@@ -44,11 +44,20 @@ const (
 	CampaignStateScheduled CampaignState = "scheduled"
 )
 
-// Defines values for Capability.
+// Defines values for CapabilityHow.
 const (
-	CapabilityOff     Capability = "off"
-	CapabilityUnknown Capability = "unknown"
-	CapabilityWorks   Capability = "works"
+	CapabilityHowGraph    CapabilityHow = "graph"
+	CapabilityHowOperator CapabilityHow = "operator"
+	CapabilityHowRegion   CapabilityHow = "region"
+	CapabilityHowSelfTest CapabilityHow = "self_test"
+	CapabilityHowSend     CapabilityHow = "send"
+)
+
+// Defines values for CapabilityState.
+const (
+	CapabilityStateOff     CapabilityState = "off"
+	CapabilityStateUnknown CapabilityState = "unknown"
+	CapabilityStateWorks   CapabilityState = "works"
 )
 
 // Defines values for ConsentStatus.
@@ -73,17 +82,18 @@ const (
 
 // Defines values for EventType.
 const (
-	EventTypeCampaignCancelled EventType = "campaign.cancelled"
-	EventTypeCampaignFinished  EventType = "campaign.finished"
-	EventTypeCampaignPaused    EventType = "campaign.paused"
-	EventTypeCampaignResumed   EventType = "campaign.resumed"
-	EventTypeCampaignStarted   EventType = "campaign.started"
-	EventTypeContactErased     EventType = "contact.erased"
-	EventTypeLineResumed       EventType = "line.resumed"
-	EventTypeLineSlowed        EventType = "line.slowed"
-	EventTypeLineStopped       EventType = "line.stopped"
-	EventTypeThreadFreed       EventType = "thread.freed"
-	EventTypeThreadHeld        EventType = "thread.held"
+	EventTypeCampaignCancelled     EventType = "campaign.cancelled"
+	EventTypeCampaignFinished      EventType = "campaign.finished"
+	EventTypeCampaignPaused        EventType = "campaign.paused"
+	EventTypeCampaignResumed       EventType = "campaign.resumed"
+	EventTypeCampaignStarted       EventType = "campaign.started"
+	EventTypeContactErased         EventType = "contact.erased"
+	EventTypeLineResumed           EventType = "line.resumed"
+	EventTypeLineSlowed            EventType = "line.slowed"
+	EventTypeLineStopped           EventType = "line.stopped"
+	EventTypePageCapabilityChanged EventType = "page.capability_changed"
+	EventTypeThreadFreed           EventType = "thread.freed"
+	EventTypeThreadHeld            EventType = "thread.held"
 )
 
 // Defines values for ImportState.
@@ -379,8 +389,23 @@ type CampaignPatch struct {
 // CampaignState defines model for CampaignState.
 type CampaignState string
 
-// Capability `unknown` until tried or told.
-type Capability string
+// Capability defines model for Capability.
+type Capability struct {
+	// How How it is known: `operator`, by a call; `self_test`, tried with a tester; `send`, from what came of messages;
+	// `graph`, Graph says so; `region`, Meta ended it where the Page is.
+	How     *CapabilityHow `json:"how"`
+	KnownAt *time.Time     `json:"known_at"`
+
+	// State `unknown` until tried or told.
+	State CapabilityState `json:"state"`
+}
+
+// CapabilityHow How it is known: `operator`, by a call; `self_test`, tried with a tester; `send`, from what came of messages;
+// `graph`, Graph says so; `region`, Meta ended it where the Page is.
+type CapabilityHow string
+
+// CapabilityState `unknown` until tried or told.
+type CapabilityState string
 
 // Consent defines model for Consent.
 type Consent struct {
@@ -542,6 +567,10 @@ type ContentPatch struct {
 	SMS       patch.Field[SMSContent]       `json:"sms"`
 }
 
+// Country Country of the Page, two capital letters (ISO 3166). Recurring notifications live on in Australia, Europe, Japan,
+// Korea and the United Kingdom only: elsewhere `capabilities.recurring` starts as `off`.
+type Country = string
+
 // Delivery defines model for Delivery.
 type Delivery struct {
 	AcceptedAt *time.Time         `json:"accepted_at"`
@@ -658,7 +687,8 @@ type Event struct {
 	// went well). `line.slowed`: the provider asked for it (`share`: percent of its pace). `campaign.…`: what became of a
 	// campaign; it is finished again when a late refusal sent somebody on to the next lane. `thread.held`: another app or a
 	// human holds the contact's thread on the page, which is left alone (`held_until`); `thread.freed`: not any more.
-	// `contact.erased`: a contact was erased.
+	// `contact.erased`: a contact was erased. `page.capability_changed`: it is known now whether Meta lets a page do
+	// something (`capability`, `state`, `was`, `how`).
 	Type EventType `json:"type"`
 }
 
@@ -675,7 +705,8 @@ type EventList struct {
 // went well). `line.slowed`: the provider asked for it (`share`: percent of its pace). `campaign.…`: what became of a
 // campaign; it is finished again when a late refusal sent somebody on to the next lane. `thread.held`: another app or a
 // human holds the contact's thread on the page, which is left alone (`held_until`); `thread.freed`: not any more.
-// `contact.erased`: a contact was erased.
+// `contact.erased`: a contact was erased. `page.capability_changed`: it is known now whether Meta lets a page do
+// something (`capability`, `state`, `was`, `how`).
 type EventType string
 
 // FieldError defines model for FieldError.
@@ -880,8 +911,11 @@ type OptInRequestCreate struct {
 
 // Page defines model for Page.
 type Page struct {
-	// Capabilities What Meta lets the Page do.
+	// Capabilities What Meta lets the Page do. `one_time`, `recurring` and `utility` are the lanes of these names: one that is `off`
+	// is closed to every campaign, one that is `unknown` is tried with a few messages at a time, and learnt from;
+	// `profile` is to read the names of people who write.
 	Capabilities   PageCapabilities   `json:"capabilities"`
+	Country        *string            `json:"country"`
 	CreatedAt      time.Time          `json:"created_at"`
 	FacebookPageID string             `json:"facebook_page_id"`
 	Health         PageHealth         `json:"health"`
@@ -892,15 +926,23 @@ type Page struct {
 	Username       *string            `json:"username"`
 }
 
-// PageCapabilities What Meta lets the Page do.
+// PageCapabilities What Meta lets the Page do. `one_time`, `recurring` and `utility` are the lanes of these names: one that is `off`
+// is closed to every campaign, one that is `unknown` is tried with a few messages at a time, and learnt from;
+// `profile` is to read the names of people who write.
 type PageCapabilities struct {
-	// OneTime `unknown` until tried or told.
-	OneTime Capability `json:"one_time"`
+	OneTime   Capability `json:"one_time"`
+	Profile   Capability `json:"profile"`
+	Recurring Capability `json:"recurring"`
+	Utility   Capability `json:"utility"`
 }
 
 // PageCreate defines model for PageCreate.
 type PageCreate struct {
 	AccessToken *string `json:"access_token,omitempty"`
+
+	// Country Country of the Page, two capital letters (ISO 3166). Recurring notifications live on in Australia, Europe, Japan,
+	// Korea and the United Kingdom only: elsewhere `capabilities.recurring` starts as `off`.
+	Country *Country `json:"country,omitempty"`
 
 	// FacebookPageID The Page's id in the Graph API.
 	FacebookPageID string `json:"facebook_page_id"`
@@ -935,8 +977,18 @@ type PagePatch struct {
 	AccessToken  *string `json:"access_token,omitempty"`
 	Capabilities *struct {
 		// OneTime `unknown` until tried or told.
-		OneTime *Capability `json:"one_time,omitempty"`
+		OneTime *CapabilityState `json:"one_time,omitempty"`
+
+		// Profile `unknown` until tried or told.
+		Profile *CapabilityState `json:"profile,omitempty"`
+
+		// Recurring `unknown` until tried or told.
+		Recurring *CapabilityState `json:"recurring,omitempty"`
+
+		// Utility `unknown` until tried or told.
+		Utility *CapabilityState `json:"utility,omitempty"`
 	} `json:"capabilities,omitempty"`
+	Country  patch.Field[string] `json:"country"`
 	Name     *string             `json:"name,omitempty"`
 	TimeZone patch.Field[string] `json:"time_zone"`
 	Username patch.Field[string] `json:"username"`
