@@ -139,6 +139,7 @@ type Result struct {
 	RetryAfter time.Duration // with TryLater: not before this long from now; 0 when not said
 	Throttled  bool          // with TryLater: the sender is to slow down, not just this message
 	Unreached  bool          // with TryLater: there was no connection to the provider
+	Elsewhere  bool          // with TryLater: another app holds the person's thread
 	Load       int           // percent of the provider's limit that is used up, with any outcome; 0 when not said
 }
 

@@ -37,6 +37,7 @@ type effects struct {
 	tokens  []token.Fate
 	blocked []string // PSIDs that cannot be reached
 	closed  []string // PSIDs whose window is closed after all
+	held    []string // PSIDs whose thread another app holds
 	silence []contact.Silence
 	stop    *channel.Result
 	fallers []settled
@@ -78,6 +79,9 @@ func (fx *effects) add(o settled, def *campaign.Definition, now time.Time) {
 		set.To = delivery.Accepted
 		fx.token(o, token.Spent)
 	case channel.TryLater:
+		if o.result.Elsewhere {
+			fx.held = append(fx.held, o.psid)
+		}
 		fx.back(&set, o, def, now.Add(cmpOr(o.result.RetryAfter, retryAfter)))
 	case channel.StopTheLine:
 		fx.stop = &o.result
@@ -133,6 +137,9 @@ func (e *Engine) apply(ctx context.Context, tx *db.Tx, fx *effects, def *campaig
 		return err
 	}
 	if err := e.Contacts.CloseWindow(ctx, tx, page, fx.closed, now); err != nil {
+		return err
+	}
+	if err := e.Contacts.HoldThreads(ctx, tx, page, fx.held...); err != nil {
 		return err
 	}
 	if err := e.Contacts.Suppress(ctx, tx, fx.silence); err != nil {

@@ -32,8 +32,10 @@ type Parts struct {
 	Pages  Pages
 	Lines  Lines
 	Sender channel.Sender // Messenger
-	Now    func() time.Time
-	Wait   func(ctx context.Context, d time.Duration) // nil is by the real clock
+	// Held, when set, is told of people whose thread another app turned out to hold.
+	Held func(ctx context.Context, tx *db.Tx, page uuid.UUID, psids ...string) error
+	Now  func() time.Time
+	Wait func(ctx context.Context, d time.Duration) // nil is by the real clock
 }
 
 // Speaker sends single Messenger messages at the pace of their Page. It is safe
@@ -72,7 +74,7 @@ func (s *Speaker) Say(ctx context.Context, page uuid.UUID, lane channel.Lane, m 
 		s.Wait(ctx, d)
 	}
 	r := s.Sender.Send(ctx, channel.Batch{Lane: lane, Page: sender, Messages: []channel.Message{m}, Answer: lane == channel.Window})[0]
-	return r, s.note(context.WithoutCancel(ctx), page, grant, r)
+	return r, s.note(context.WithoutCancel(ctx), page, m.To, grant, r)
 }
 
 // turn takes one turn of the Page.
@@ -92,12 +94,15 @@ func (s *Speaker) turn(ctx context.Context, name string) (g channel.Grant, err e
 }
 
 // note tells the line how it went, where that is worth a word.
-func (s *Speaker) note(ctx context.Context, page uuid.UUID, g channel.Grant, r channel.Result) error {
+func (s *Speaker) note(ctx context.Context, page uuid.UUID, psid string, g channel.Grant, r channel.Result) error {
 	var t channel.Tally
 	t.Add(r)
 	err := s.DB.Transact(ctx, func(tx *db.Tx) error {
 		if err := s.Lines.Note(tx, g, uuid.Nil, t); err != nil {
 			return err
+		}
+		if r.Elsewhere && s.Held != nil && psid != "" {
+			return s.Held(ctx, tx, page, psid)
 		}
 		if r.Outcome == channel.StopTheLine && strings.HasPrefix(r.Code, "190") {
 			return s.Pages.TokenRefused(ctx, tx, page)

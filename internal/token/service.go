@@ -30,6 +30,8 @@ type Options struct {
 	Pages Pages
 	Asker Asker         // nil when Messenger is not set up
 	Guard time.Duration // 0 means DefaultGuard
+	// Held, when set, is told of people whose thread another app turned out to hold.
+	Held func(ctx context.Context, tx *db.Tx, page uuid.UUID, psids ...string) error
 }
 
 // Service asks people for tokens and lets old ones expire.
@@ -38,6 +40,7 @@ type Service struct {
 	pages Pages
 	asker Asker
 	guard time.Duration
+	held  func(ctx context.Context, tx *db.Tx, page uuid.UUID, psids ...string) error
 }
 
 // NewService returns a service over a store.
@@ -45,7 +48,7 @@ func NewService(s *Store, o Options) *Service {
 	if o.Guard == 0 {
 		o.Guard = DefaultGuard
 	}
-	return &Service{Store: s, pages: o.Pages, asker: o.Asker, guard: o.Guard}
+	return &Service{Store: s, pages: o.Pages, asker: o.Asker, guard: o.Guard, held: o.Held}
 }
 
 // Ask sends the "Notify Me" message and returns the request with what came of
@@ -75,7 +78,12 @@ func (s *Service) Ask(ctx context.Context, ask Request) (OptInRequest, error) {
 	}
 	res := s.asker.AskOptIn(ctx, page, psid, title, ours+r.ID.String())
 	ctx = context.WithoutCancel(ctx) // what came of it is written down in any case
-	if err := s.db.Transact(ctx, func(tx *db.Tx) error { return s.settle(tx, r.PageID, r.ID, res) }); err != nil {
+	if err := s.db.Transact(ctx, func(tx *db.Tx) error {
+		if err := s.settle(tx, r.PageID, r.ID, res); err != nil || !res.Elsewhere || s.held == nil {
+			return err
+		}
+		return s.held(ctx, tx, r.PageID, psid)
+	}); err != nil {
 		return OptInRequest{}, err
 	}
 	return s.Request(ctx, r.ID)

@@ -31,19 +31,22 @@ func (e *graphError) result(status int, header http.Header, byToken bool) channe
 	if r.Outcome == channel.TryLater {
 		r.Throttled = e.throttles(status)
 		r.RetryAfter = retryAfter(header)
-		if e.Subcode == 2018300 {
+		if r.Elsewhere = e.elsewhere(); r.Elsewhere {
 			r.RetryAfter = humanBusy
 		}
 	}
 	return r
 }
 
+// elsewhere reports whether another app holds the thread.
+func (e *graphError) elsewhere() bool { return e.Subcode == 2018300 || e.Code == 2018300 }
+
 // throttles tells a limit of the app or the Page, which slowing down helps,
 // from a reason to leave one person alone for a while: another app in the
 // conversation, or a permission of one person that is used too soon.
 func (e *graphError) throttles(status int) bool {
 	switch {
-	case e.Subcode == 2018300, e.Code == 2018300, e.Code == 4 && e.Subcode == 2018354:
+	case e.elsewhere(), e.Code == 4 && e.Subcode == 2018354:
 		return false
 	}
 	return slowDown(e.Code) || status == http.StatusTooManyRequests
@@ -92,7 +95,7 @@ func (e *graphError) bySubcode() (channel.Outcome, string) {
 	case pair{613, 1893016}:
 		return channel.Refused, "the person was asked for this topic already"
 	}
-	if e.Subcode == 2018300 || e.Code == 2018300 {
+	if e.elsewhere() {
 		return channel.TryLater, "another app holds the conversation"
 	}
 	return "", ""
