@@ -23,3 +23,11 @@ type Reaction struct {
 	Campaign, Contact uuid.UUID
 	At                time.Time
 }
+
+// ThreadMove is a hand-over of one person's thread.
+type ThreadMove struct {
+	Action   string // StatusPass, StatusTake or StatusRequest
+	PSID     string
+	Target   string // with StatusPass: the app that gets it
+	Metadata string // for the other app; may be empty
+}

@@ -7,6 +7,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -123,12 +124,21 @@ func (c *Client) sendOne(ctx context.Context, d door, b *channel.Batch, i int) c
 // is the same for all calls with one token, so it is made once per Send.
 type door struct{ url, authorization string }
 
-func (c *Client) door(p channel.Page) door {
-	d := door{url: c.root + url.PathEscape(p.GraphID) + "/messages", authorization: "Bearer " + p.AccessToken}
+func (c *Client) door(p channel.Page) door { return c.edge(p, "messages", nil) }
+
+// edge is the door to an edge of the Page, such as thread_owner, with what is
+// asked of it.
+func (c *Client) edge(p channel.Page, name string, query url.Values) door {
+	d := door{url: c.root + url.PathEscape(p.GraphID) + "/" + name, authorization: "Bearer " + p.AccessToken}
+	q := url.Values{}
+	maps.Copy(q, query)
 	if len(c.secret) > 0 {
 		mac := hmac.New(sha256.New, c.secret)
 		mac.Write([]byte(p.AccessToken))
-		d.url += "?appsecret_proof=" + hex.EncodeToString(mac.Sum(nil))
+		q.Set("appsecret_proof", hex.EncodeToString(mac.Sum(nil)))
+	}
+	if len(q) > 0 {
+		d.url += "?" + q.Encode()
 	}
 	return d
 }
