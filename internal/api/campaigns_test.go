@@ -37,8 +37,8 @@ func TestACampaignGoesOut(t *testing.T) {
 		require.Equal(t, preview.Lanes, lanes, "the preview promised what happened")
 		require.EqualValues(t, 2, preview.SMSSegments)
 		require.Equal(t, []int64{preview.Audience, preview.Messenger, preview.LinkBack}, []int64{r.Audience, r.Messenger.Total, r.LinkBack.Total})
-		require.Equal(t, "Hi Amy, spring courses are open.", preview.Samples.Messenger.Text)
-		require.Equal(t, "COURSES_YES", preview.Samples.Messenger.QuickReplies[0].Payload)
+		require.Equal(t, "Hi Amy, spring courses are open.", *preview.Samples.Messenger.Text)
+		require.Equal(t, "COURSES_YES", *preview.Samples.Messenger.QuickReplies[0].Payload)
 		require.Len(t, s.carriers[channel.SMS].sent, 2)
 	})
 }

@@ -9,6 +9,7 @@ import (
 
 	"beckon/internal/api/gen"
 	"beckon/internal/campaign"
+	"beckon/internal/content"
 	"beckon/internal/dispatch"
 	"beckon/internal/fault"
 	"beckon/internal/route"
@@ -81,20 +82,12 @@ func (s *Server) samples(of campaign.Sample) (out gen.Samples, err error) {
 
 // messageAnswer turns a message as it goes to Messenger back into content.
 func messageAnswer(wire []byte) (*gen.MessengerContent, error) {
-	var message struct {
-		gen.MessengerContent
-		Attachment struct {
-			Payload gen.MessengerContent `json:"payload"`
-		} `json:"attachment"`
-	}
-	if err := json.Unmarshal(wire, &message); err != nil {
+	content, err := json.Marshal(content.Rendered(wire))
+	if err != nil {
 		return nil, err
 	}
-	out := message.MessengerContent
-	if with := message.Attachment.Payload; with.Text != "" {
-		out.Text, out.Buttons = with.Text, with.Buttons
-	}
-	return &out, nil
+	var out gen.MessengerContent
+	return &out, json.Unmarshal(content, &out)
 }
 
 func unreachable(total int, reasons map[route.Reason]int) gen.Unreachable {

@@ -56,6 +56,7 @@ func (d *Definition) render(kind channel.Kind, r *Recipient, page string, m *cha
 	v := d.vars(r, page)
 	switch kind {
 	case channel.Messenger:
+		m.Quiet = d.Content.NotificationType()
 		m.Body, err = d.Content.Messenger(&v)
 	case channel.SMS:
 		var text string

@@ -74,6 +74,7 @@ type Message struct {
 	Token       string        // one-time token, sent to instead of To; Messenger only
 	Body        []byte        // Messenger: the "message" object as JSON; SMS: the text, UTF-8
 	Fill        []string      // e-mail: one value per hole of Batch.Mail
+	Quiet       string        // Messenger: Meta's notification_type; "" arrives as usual
 	Unsubscribe string        // e-mail: one-click unsubscribe URL, may be empty
 	ValidFor    time.Duration // SMS: the provider must give up after this long; 0 leaves its default
 }

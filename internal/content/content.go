@@ -15,34 +15,6 @@ type Source struct {
 	Email     *Email     `json:"email,omitempty"`
 }
 
-// Messenger is one Messenger message: a text with things to tap.
-type Messenger struct {
-	Text         string       `json:"text"`
-	QuickReplies []QuickReply `json:"quick_replies,omitempty"`
-	Buttons      []Button     `json:"buttons,omitempty"`
-}
-
-// QuickReply is an answer offered under the message. Its payload comes back
-// when it is tapped.
-type QuickReply struct {
-	Title   string `json:"title"`
-	Payload string `json:"payload"`
-}
-
-// The kinds of Button.
-const (
-	ButtonURL      = "web_url"
-	ButtonPostback = "postback"
-)
-
-// Button is a button on the message: it opens URL or sends Payload back.
-type Button struct {
-	Type    string `json:"type"`
-	Title   string `json:"title"`
-	URL     string `json:"url,omitempty"`
-	Payload string `json:"payload,omitempty"`
-}
-
 // SMS is a text message.
 type SMS struct {
 	Text string `json:"text"`
@@ -86,11 +58,14 @@ type Compiled struct {
 // field for every mistake found; pointers start at /content.
 func Compile(src Source) (*Compiled, []Warning, error) {
 	c := newCompiler()
-	out := &Compiled{
-		messenger: c.messenger(src.Messenger),
+	return c.finish(&Compiled{
+		messenger: c.messenger(pointerMessenger, src.Messenger),
 		sms:       c.sms(src.SMS),
 		mail:      c.mail(src.Email),
-	}
+	})
+}
+
+func (c *compiler) finish(out *Compiled) (*Compiled, []Warning, error) {
 	out.attrs = c.attrs
 	if err := fault.InvalidFields(c.fields...); err != nil {
 		return nil, c.warnings, err
@@ -120,7 +95,8 @@ func (c *Compiled) UsesAttributes() bool { return c.attrs }
 const (
 	CodeEmpty        = "content_empty"         // nothing is left to say
 	CodeTooLong      = "content_too_long"      // over the channel's limit
-	CodeBadURL       = "content_bad_url"       // a button would lead nowhere
+	CodeBadURL       = "content_bad_url"       // a link would lead nowhere
+	CodeBadPhone     = "content_bad_phone"     // a button would call nobody
 	CodeRenderFailed = "content_render_failed" // an expression fails on this contact's values
 	CodeNone         = "content_missing"       // the campaign says nothing on this channel
 )

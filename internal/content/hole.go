@@ -1,6 +1,7 @@
 package content
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/osteele/liquid"
@@ -90,6 +91,11 @@ func (t *template) fixed() string {
 		b.WriteString(p.text)
 	}
 	return b.String()
+}
+
+// constant reports whether the text is the same for everybody.
+func (t *template) constant() bool {
+	return !slices.ContainsFunc(t.parts, func(p part) bool { return p.hole != nil })
 }
 
 // empty reports whether the text can never say anything.

@@ -42,6 +42,7 @@ type page struct {
 	mu         sync.Mutex
 	fields     []string // webhook fields subscribed to
 	getStarted string   // payload of the Get Started button
+	uploads    []string // ids of its reusable attachments
 }
 
 func newGraph(s *Simulator) *graph {
@@ -90,6 +91,7 @@ func (g *graph) routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /graph/{version}/debug_token", versioned(g.debugToken))
 	mux.HandleFunc("GET /graph/{version}/{page}/subscribed_apps", versioned(g.subscribed))
 	mux.HandleFunc("POST /graph/{version}/{page}/subscribed_apps", versioned(g.subscribe))
+	mux.HandleFunc("POST /graph/{version}/{page}/message_attachments", versioned(g.upload))
 	mux.HandleFunc("POST /graph/{version}/{page}/messenger_profile", versioned(g.setProfile))
 	mux.HandleFunc("/graph/", func(w http.ResponseWriter, _ *http.Request) { errPath().answer(w) })
 }
@@ -133,6 +135,9 @@ func (g *graph) send(c *call) {
 	p, fail := g.authorize(c.r, m.AccessToken)
 	if fail == nil {
 		fail = m.check()
+	}
+	if fail == nil {
+		fail = p.owns(m.Message)
 	}
 	if fail != nil {
 		fail.write(c)

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -24,6 +25,7 @@ type sendRequest struct {
 	Recipient     map[string]string `json:"recipient"`
 	MessagingType string            `json:"messaging_type"`
 	Tag           string            `json:"tag"`
+	Notification  string            `json:"notification_type"`
 	Message       *graphMessage     `json:"message"`
 	AccessToken   string            `json:"access_token"`
 }
@@ -50,6 +52,8 @@ type templatePayload struct {
 	Elements     []element `json:"elements"`
 	URL          string    `json:"url"`
 	AttachmentID string    `json:"attachment_id"`
+	Reusable     bool      `json:"is_reusable"`
+	Ratio        string    `json:"image_aspect_ratio"`
 }
 
 type quickReply struct {
@@ -66,11 +70,14 @@ type button struct {
 }
 
 type element struct {
-	Title         string    `json:"title"`
-	Subtitle      string    `json:"subtitle"`
-	ImageURL      string    `json:"image_url"`
-	Buttons       []button  `json:"buttons"`
-	DefaultAction *struct{} `json:"default_action"`
+	Title         string   `json:"title"`
+	Subtitle      string   `json:"subtitle"`
+	ImageURL      string   `json:"image_url"`
+	Buttons       []button `json:"buttons"`
+	DefaultAction *button  `json:"default_action"`
+	MediaType     string   `json:"media_type"` // in the media template
+	URL           string   `json:"url"`
+	AttachmentID  string   `json:"attachment_id"`
 }
 
 type utility struct {
@@ -96,6 +103,11 @@ func (m *sendRequest) check() *graphError {
 	}
 	if m.Message == nil {
 		return invalidParam("Param message must be given")
+	}
+	switch m.Notification {
+	case "", "REGULAR", "SILENT_PUSH", "NO_PUSH":
+	default:
+		return invalidParam("Param notification_type must be one of {REGULAR, SILENT_PUSH, NO_PUSH}")
 	}
 	return m.Message.check()
 }
@@ -189,19 +201,6 @@ func firstOf(errs ...*graphError) *graphError {
 	return nil
 }
 
-func (a *attachment) check() *graphError {
-	switch a.Type {
-	case "image", "audio", "video", "file":
-		if (a.Payload.URL == "") == (a.Payload.AttachmentID == "") {
-			return invalidParam("Param attachment[payload] must have one of url, attachment_id")
-		}
-		return nil
-	case "template":
-		return a.Payload.check()
-	}
-	return invalidParam("Param attachment[type] must be one of {image, audio, video, file, template}")
-}
-
 func (p *templatePayload) check() *graphError {
 	switch p.TemplateType {
 	case "one_time_notif_req":
@@ -213,26 +212,10 @@ func (p *templatePayload) check() *graphError {
 		return firstOf(within("text", p.Text, maxButtonText), checkButtons(p.Buttons))
 	case "generic":
 		return p.checkElements()
+	case "media":
+		return p.checkMedia()
 	}
 	return invalidParam("Param template_type is not supported")
-}
-
-func (p *templatePayload) checkElements() *graphError {
-	if n := len(p.Elements); n < 1 || n > maxElements {
-		return invalidParam("Param elements must have 1 to %d elements", maxElements)
-	}
-	for _, e := range p.Elements {
-		if e.Subtitle == "" && e.ImageURL == "" && len(e.Buttons) == 0 && e.DefaultAction == nil {
-			return invalidParam("An element must have a property besides its title")
-		}
-		if len(e.Subtitle) > maxElementText && utf8.RuneCountInString(e.Subtitle) > maxElementText {
-			return invalidParam("Length of param subtitle must be less than or equal to %d", maxElementText)
-		}
-		if fail := firstOf(within("title", e.Title, maxElementText), checkButtons(e.Buttons)); fail != nil {
-			return fail
-		}
-	}
-	return nil
 }
 
 func checkButtons(buttons []button) *graphError {
@@ -250,8 +233,13 @@ func checkButtons(buttons []button) *graphError {
 func (b *button) checkTarget() *graphError {
 	switch b.Type {
 	case "web_url":
-		return within("button[url]", b.URL, 2083)
-	case "postback", "phone_number":
+		return checkURL("button[url]", b.URL)
+	case "phone_number":
+		if !strings.HasPrefix(b.Payload, "+") {
+			return invalidParam("Param button[payload] must be a phone number with a leading plus sign")
+		}
+		return within("button[payload]", b.Payload, maxPayload)
+	case "postback":
 		return within("button[payload]", b.Payload, maxPayload)
 	}
 	return invalidParam("Param button[type] must be one of {web_url, postback, phone_number}")

@@ -32,7 +32,8 @@ type grant struct {
 	shown   int // sends that named it and were looked at
 }
 
-// Message is what a person got in Messenger.
+// Message is what a person got in Messenger. Text is how a phone would read it
+// out: the text, or what is written on the cards, pictures and buttons.
 type Message struct {
 	MID, Text, Metadata string
 	Raw                 json.RawMessage // the message object as it was sent
@@ -143,9 +144,7 @@ func (g *graph) hand(key personKey, body []byte, m *sendRequest, got Message) {
 	}
 	if !g.s.cfg.Lean {
 		got.Raw = rawMessage(body)
-		if m.Message.Text != nil {
-			got.Text = *m.Message.Text
-		}
+		got.Text = m.Message.shown()
 	}
 	g.people.with(key, func(people map[personKey]*person) {
 		p := people[key]

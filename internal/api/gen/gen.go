@@ -30,8 +30,9 @@ const (
 
 // Defines values for ButtonType.
 const (
-	ButtonTypePostback ButtonType = "postback"
-	ButtonTypeWebURL   ButtonType = "web_url"
+	ButtonTypePhoneNumber ButtonType = "phone_number"
+	ButtonTypePostback    ButtonType = "postback"
+	ButtonTypeWebURL      ButtonType = "web_url"
 )
 
 // Defines values for CampaignState.
@@ -132,6 +133,33 @@ const (
 	LineStateStopped LineState = "stopped"
 )
 
+// Defines values for MessengerAttachmentType.
+const (
+	MessengerAttachmentTypeAudio MessengerAttachmentType = "audio"
+	MessengerAttachmentTypeFile  MessengerAttachmentType = "file"
+	MessengerAttachmentTypeImage MessengerAttachmentType = "image"
+	MessengerAttachmentTypeVideo MessengerAttachmentType = "video"
+)
+
+// Defines values for MessengerContentImageAspectRatio.
+const (
+	MessengerContentImageAspectRatioHorizontal MessengerContentImageAspectRatio = "horizontal"
+	MessengerContentImageAspectRatioSquare     MessengerContentImageAspectRatio = "square"
+)
+
+// Defines values for MessengerContentNotificationType.
+const (
+	MessengerContentNotificationTypeNOPUSH     MessengerContentNotificationType = "NO_PUSH"
+	MessengerContentNotificationTypeREGULAR    MessengerContentNotificationType = "REGULAR"
+	MessengerContentNotificationTypeSILENTPUSH MessengerContentNotificationType = "SILENT_PUSH"
+)
+
+// Defines values for MessengerMediaType.
+const (
+	MessengerMediaTypeImage MessengerMediaType = "image"
+	MessengerMediaTypeVideo MessengerMediaType = "video"
+)
+
 // Defines values for OptInRequestState.
 const (
 	OptInRequestStateFailed  OptInRequestState = "failed"
@@ -146,6 +174,13 @@ const (
 	PageHealthTokenRefused PageHealthToken = "refused"
 	PageHealthTokenUnknown PageHealthToken = "unknown"
 	PageHealthTokenWorks   PageHealthToken = "works"
+)
+
+// Defines values for QuickReplyContentType.
+const (
+	QuickReplyContentTypeText            QuickReplyContentType = "text"
+	QuickReplyContentTypeUserEmail       QuickReplyContentType = "user_email"
+	QuickReplyContentTypeUserPhoneNumber QuickReplyContentType = "user_phone_number"
 )
 
 // Defines values for ResolveAction.
@@ -259,15 +294,16 @@ type Attributes = map[string]any
 // `attributes.<name>`, `consents.sms`, `consents.email`, and `has_token`, whose value is a topic.
 type Audience = json.RawMessage
 
-// Button `web_url` needs a `url`, `postback` a `payload`.
+// Button `web_url` needs a `url`, `postback` a `payload`, `phone_number` a `payload` that is the number, with + and country code.
 type Button struct {
+	// Payload Template.
 	Payload *string `json:"payload,omitempty"`
 
 	// Title Template; at most 20 characters once rendered.
 	Title string     `json:"title"`
 	Type  ButtonType `json:"type"`
 
-	// URL Template.
+	// URL Template; its host is fixed, or it is `{{ link }}`.
 	URL *string `json:"url,omitempty"`
 }
 
@@ -555,7 +591,11 @@ type ContactUpsert struct {
 // Content What is said, per channel. Every channel on the route needs its part before the start.
 type Content struct {
 	// Email `html` or `text` or both; left out, `text` is made from `html`.
-	Email     *EmailContent     `json:"email,omitempty"`
+	Email *EmailContent `json:"email,omitempty"`
+
+	// Messenger One message, in one of five forms: `text`, which may have `buttons`; `elements`, cards to swipe through; `media`, a picture or video that
+	// may have `buttons`; `attachment`, a file by itself; or `raw`. All but `raw` may have `quick_replies`. What Messenger's limits would refuse is
+	// refused here, before anything is stored. The lane decides `messaging_type`; message `tag`s are refused by name.
 	Messenger *MessengerContent `json:"messenger,omitempty"`
 	SMS       *SMSContent       `json:"sms,omitempty"`
 }
@@ -860,13 +900,75 @@ type MessengerAddress struct {
 	WindowClosesAt *time.Time `json:"window_closes_at"`
 }
 
-// MessengerContent defines model for MessengerContent.
-type MessengerContent struct {
-	Buttons      []Button     `json:"buttons,omitempty"`
-	QuickReplies []QuickReply `json:"quick_replies,omitempty"`
+// MessengerAttachment A file, either from a `url` that Meta fetches, at most 25 MB, or by the `attachment_id` that it got when uploaded.
+type MessengerAttachment struct {
+	AttachmentID *string `json:"attachment_id,omitempty"`
 
-	// Text Template; at most 2000 characters once rendered.
-	Text string `json:"text"`
+	// Reusable Lets Meta keep what it fetched. To send the same file to many, upload it once: `POST /v1/pages/{id}/attachments`.
+	Reusable *bool                   `json:"reusable,omitempty"`
+	Type     MessengerAttachmentType `json:"type"`
+
+	// URL Template; its host is fixed.
+	URL *string `json:"url,omitempty"`
+}
+
+// MessengerAttachmentType defines model for MessengerAttachment.Type.
+type MessengerAttachmentType string
+
+// MessengerContent One message, in one of five forms: `text`, which may have `buttons`; `elements`, cards to swipe through; `media`, a picture or video that
+// may have `buttons`; `attachment`, a file by itself; or `raw`. All but `raw` may have `quick_replies`. What Messenger's limits would refuse is
+// refused here, before anything is stored. The lane decides `messaging_type`; message `tag`s are refused by name.
+type MessengerContent struct {
+	// Attachment A file, either from a `url` that Meta fetches, at most 25 MB, or by the `attachment_id` that it got when uploaded.
+	Attachment *MessengerAttachment `json:"attachment,omitempty"`
+	Buttons    []Button             `json:"buttons,omitempty"`
+	Elements   []MessengerElement   `json:"elements,omitempty"`
+
+	// ImageAspectRatio Of the pictures of `elements`; left out, horizontal.
+	ImageAspectRatio *MessengerContentImageAspectRatio `json:"image_aspect_ratio,omitempty"`
+
+	// Media A picture or video, either by the `url` that it has on Facebook or by the `attachment_id` that it got when uploaded.
+	Media *MessengerMedia `json:"media,omitempty"`
+
+	// MessagingType Always refused: the lane decides it.
+	MessagingType *string `json:"messaging_type,omitempty"`
+
+	// NotificationType How loudly it arrives: as usual, shown without a sound, or found when the person looks.
+	NotificationType *MessengerContentNotificationType `json:"notification_type,omitempty"`
+	QuickReplies     []QuickReply                      `json:"quick_replies,omitempty"`
+
+	// Raw The `message` object of Meta's Send API as it is, for what Beckon has no fields for. Its strings are templates, its names are not. The limits that Beckon knows
+	// are checked in it as well; `recipient`, `messaging_type`, `tag` and `metadata` have no place in it, nor have requests for permission. At most 32 kB.
+	Raw RawMessage `json:"raw,omitempty"`
+
+	// Tag Always refused, with the reason: Meta has retired ACCOUNT_UPDATE, CONFIRMED_EVENT_UPDATE and POST_PURCHASE_UPDATE, and no other is for campaigns.
+	Tag *string `json:"tag,omitempty"`
+
+	// Text Template; at most 2000 characters once rendered, 640 above buttons.
+	Text *string `json:"text,omitempty"`
+}
+
+// MessengerContentImageAspectRatio Of the pictures of `elements`; left out, horizontal.
+type MessengerContentImageAspectRatio string
+
+// MessengerContentNotificationType How loudly it arrives: as usual, shown without a sound, or found when the person looks.
+type MessengerContentNotificationType string
+
+// MessengerElement One card. Besides its title it needs a subtitle, a picture, an address or a button; a subtitle that is empty for a person is left out.
+type MessengerElement struct {
+	Buttons []Button `json:"buttons,omitempty"`
+
+	// ImageURL Template; its host is fixed.
+	ImageURL *string `json:"image_url,omitempty"`
+
+	// Subtitle Template; at most 80 characters once rendered.
+	Subtitle *string `json:"subtitle,omitempty"`
+
+	// Title Template; at most 80 characters once rendered.
+	Title string `json:"title"`
+
+	// URL Template: what a tap on the card opens.
+	URL *string `json:"url,omitempty"`
 }
 
 // MessengerID defines model for MessengerId.
@@ -876,6 +978,18 @@ type MessengerID struct {
 	// PSID Page-scoped id of the person.
 	PSID PSID `json:"psid"`
 }
+
+// MessengerMedia A picture or video, either by the `url` that it has on Facebook or by the `attachment_id` that it got when uploaded.
+type MessengerMedia struct {
+	AttachmentID *string            `json:"attachment_id,omitempty"`
+	Type         MessengerMediaType `json:"type"`
+
+	// URL Template; an address on facebook.com.
+	URL *string `json:"url,omitempty"`
+}
+
+// MessengerMediaType defines model for MessengerMedia.Type.
+type MessengerMediaType string
 
 // MessengerSet The person's ids on pages; added to those known.
 type MessengerSet = []MessengerID
@@ -1038,13 +1152,24 @@ type Problem struct {
 // PSID Page-scoped id of the person.
 type PSID = string
 
-// QuickReply defines model for QuickReply.
+// QuickReply A `text`, which is what it is when `content_type` is left out, needs a `title` and a `payload`. `user_email` and `user_phone_number` offer the person their
+// own address to send by a tap; they have neither, and are not shown to those of whom Messenger knows none.
 type QuickReply struct {
-	Payload string `json:"payload"`
+	ContentType *QuickReplyContentType `json:"content_type,omitempty"`
+
+	// Payload Template.
+	Payload *string `json:"payload,omitempty"`
 
 	// Title Template; at most 20 characters once rendered.
-	Title string `json:"title"`
+	Title *string `json:"title,omitempty"`
 }
+
+// QuickReplyContentType defines model for QuickReply.ContentType.
+type QuickReplyContentType string
+
+// RawMessage The `message` object of Meta's Send API as it is, for what Beckon has no fields for. Its strings are templates, its names are not. The limits that Beckon knows
+// are checked in it as well; `recipient`, `messaging_type`, `tag` and `metadata` have no place in it, nor have requests for permission. At most 32 kB.
+type RawMessage = json.RawMessage
 
 // Reach defines model for Reach.
 type Reach struct {
@@ -1110,7 +1235,11 @@ type Route = []Lane
 // Samples Rendered for one person of the audience. A channel without people or content is left out.
 type Samples struct {
 	// Email `html` or `text` or both; left out, `text` is made from `html`.
-	Email     *EmailContent     `json:"email,omitempty"`
+	Email *EmailContent `json:"email,omitempty"`
+
+	// Messenger One message, in one of five forms: `text`, which may have `buttons`; `elements`, cards to swipe through; `media`, a picture or video that
+	// may have `buttons`; `attachment`, a file by itself; or `raw`. All but `raw` may have `quick_replies`. What Messenger's limits would refuse is
+	// refused here, before anything is stored. The lane decides `messaging_type`; message `tag`s are refused by name.
 	Messenger *MessengerContent `json:"messenger,omitempty"`
 	SMS       *SMSSample        `json:"sms,omitempty"`
 }

@@ -38,6 +38,9 @@ func request(lane channel.Lane, m *channel.Message, answer bool) ([]byte, error)
 	if kind != "" {
 		b = append(append(append(b, `,"messaging_type":"`...), kind...), '"')
 	}
+	if m.Quiet != "" {
+		b = appendString(append(b, `,"notification_type":`...), m.Quiet)
+	}
 	b = append(b, `,"message":`...)
 	return append(appendMessage(b, msg, m.Mark), '}'), nil
 }
