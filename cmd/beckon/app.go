@@ -132,7 +132,8 @@ func (a *app) wireEngine() {
 		DB: a.db, Queue: a.queue, Receivers: a.channels.receivers, Contacts: a.contacts, Tokens: a.tokens, Ledger: a.ledger,
 		Links: links, Marks: marks, PageByGraph: a.pageByGraph, Late: a.late, Log: a.log, Now: now,
 	})
-	a.optIns = token.NewService(a.tokens, token.Options{Pages: a.pages, Asker: a.channels.asker(), Guard: a.config.AskAgain, Held: a.contacts.HoldThreads})
+	a.optIns = token.NewService(a.tokens, token.Options{Pages: a.pages, Asker: a.channels.asker(), Guard: a.config.AskAgain,
+		Notice: a.config.TokenNotice, Held: a.contacts.HoldThreads})
 	a.optIns.Register(a.queue)
 	a.answers.Register(a.queue)
 	a.ledger.Register(a.queue, a.config.Keep)

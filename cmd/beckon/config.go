@@ -32,6 +32,7 @@ type Config struct {
 	LogFormat    string        `env:"BECKON_LOG_FORMAT" envDefault:"text"`
 	Region       string        `env:"BECKON_DEFAULT_REGION"`
 	AskAgain     time.Duration `env:"BECKON_ASK_AGAIN_AFTER" envDefault:"168h"`
+	TokenNotice  time.Duration `env:"BECKON_TOKEN_NOTICE" envDefault:"720h"`
 	StopWithin   time.Duration `env:"BECKON_STOP_WITHIN" envDefault:"30s"`
 	MaxImport    int64         `env:"BECKON_MAX_IMPORT_BYTES" envDefault:"1073741824"`
 	Keep         time.Duration `env:"BECKON_KEEP_CAMPAIGNS" envDefault:"0"`
@@ -175,8 +176,14 @@ func checkServer(c *Config) []string {
 	if c.AskAgain < 0 {
 		out = append(out, "BECKON_ASK_AGAIN_AFTER must not be negative")
 	}
+	if c.TokenNotice < 0 || c.TokenNotice > yearOfToken {
+		out = append(out, "BECKON_TOKEN_NOTICE must be between 0, for never, and 8760h")
+	}
 	return out
 }
+
+// yearOfToken is how long a token lasts.
+const yearOfToken = 365 * 24 * time.Hour
 
 func checkWork(c *Config) (out []string) {
 	if c.UnknownGrace < 0 {

@@ -28,7 +28,7 @@ func TestDefaultsNeedNothingSet(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, Config{
 		Addr: "127.0.0.1:8080", Role: RoleAll, PublicURL: "http://127.0.0.1:8080", DataDir: "./data", LogLevel: slog.LevelInfo, LogFormat: "text",
-		AskAgain: 7 * 24 * time.Hour, StopWithin: 30 * time.Second, MaxImport: 1 << 30, Parallel: 4, JobTimeout: 30 * time.Second, UnknownGrace: 24 * time.Hour,
+		AskAgain: 7 * 24 * time.Hour, TokenNotice: 30 * 24 * time.Hour, StopWithin: 30 * time.Second, MaxImport: 1 << 30, Parallel: 4, JobTimeout: 30 * time.Second, UnknownGrace: 24 * time.Hour,
 		MessengerPace: 15, SMSPace: 1,
 		Meta: Meta{GraphURL: "https://graph.facebook.com", GraphVersion: "v25.0"}, Twilio: Twilio{URL: "https://api.twilio.com"}, Mail: Mail{URL: "https://api.sendgrid.com"},
 	}, c)
@@ -57,6 +57,7 @@ func mistakes() map[string]string {
 		"BECKON_LOG_FORMAT=hushhush":                              "BECKON_LOG_FORMAT must be text or json",
 		"BECKON_DEFAULT_REGION=hushhush":                          "BECKON_DEFAULT_REGION must be a country code",
 		"BECKON_ASK_AGAIN_AFTER=-1h":                              "BECKON_ASK_AGAIN_AFTER must not be negative",
+		"BECKON_TOKEN_NOTICE=-1h":                                 "BECKON_TOKEN_NOTICE must be between 0, for never, and 8760h",
 		"BECKON_STOP_WITHIN=hushhush":                             "BECKON_STOP_WITHIN must be a duration, for example 30s",
 		"BECKON_MAX_IMPORT_BYTES=hushhush":                        "BECKON_MAX_IMPORT_BYTES must be a whole number",
 		"BECKON_ROLE=hushhush":                                    "BECKON_ROLE must be api, worker or all",

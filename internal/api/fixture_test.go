@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"beckon/internal/api/gen"
@@ -57,6 +58,7 @@ func (s *service) newCampaign(page gen.Page, more string) gen.Campaign {
 type town struct {
 	page   gen.Page
 	people map[string]gen.Contact
+	token  uuid.UUID // Cat's
 }
 
 func (s *service) newTown() town {
@@ -76,6 +78,7 @@ func (s *service) newTown() town {
 	add("fay", `"email":"fay@example.com","consents":`+subscribed)
 	add("gus", `"phone":"`+phone(3)+`"`)
 	add("hal", `"attributes":{"town":"Leeds"}`)
+	t.token = ask[gen.TokenList](s, 200, "GET", "/v1/contacts/"+t.people["cat"].ID.String()+"/tokens", "").Data[0].ID
 	return t
 }
 

@@ -27,6 +27,7 @@ func put(body string) call {
 // amy@example.com, Dan the first phone.
 func refusals(t town) []refusal {
 	amy, page := "/v1/contacts/"+t.people["amy"].ID.String(), t.page.ID.String()
+	catToken := "/v1/contacts/" + t.people["cat"].ID.String() + "/tokens/" + t.token.String()
 	campaign := func(more string) call {
 		return post("/v1/campaigns", `{"name":"x","page_id":"`+page+`","topic":"courses",`+more+`}`)
 	}
@@ -61,6 +62,8 @@ func refusals(t town) []refusal {
 		{"somebody else's token", token(page, "courses", `"token":"t-cat","granted_at":"2026-02-20T17:00:00Z"`), 409, "token_taken", map[string]string{"/token": "token_taken"}},
 		{"a token for nothing", token(pageID, "nothing", `"token":"t","granted_at":"2026-02-20T17:00:00Z"`), 422, "invalid_fields", map[string]string{"/topic": "topic_not_found", "/page_id": "page_not_found"}},
 		{"a token of next year", token(page, "courses", `"token":"t","granted_at":"2027-02-20T17:00:00Z"`), 422, "invalid_fields", map[string]string{"/granted_at": "in_the_future"}},
+		{"a token moved to nothing", call{Method: "PATCH", Path: catToken, Body: `{"topic":"nothing"}`, Headers: mergePatch}, 422, "topic_not_found", map[string]string{"/topic": "topic_not_found"}},
+		{"a token moved nowhere", call{Method: "PATCH", Path: catToken, Body: `{}`, Headers: mergePatch}, 422, "invalid_fields", map[string]string{"/topic": "required"}},
 		{"asking a stranger", post("/v1/opt-in-requests", `{"contact_id":"`+t.people["dan"].ID.String()+`","page_id":"`+page+`","topic":"courses"}`), 422, "no_address", nil},
 		{"asking for nothing", post("/v1/opt-in-requests", `{"contact_id":"`+t.people["amy"].ID.String()+`","page_id":"`+page+`","topic":"nothing"}`), 422, "topic_not_found", map[string]string{"/topic": "topic_not_found"}},
 		{"a campaign for nobody's page", post("/v1/campaigns", `{"name":" ","page_id":"`+pageID+`","topic":"nothing","content":{"sms":{"text":"x"}}}`), 422, "invalid_fields",

@@ -52,6 +52,22 @@ func (s *Server) AddToken(ctx context.Context, r gen.AddTokenRequestObject) (gen
 	return gen.AddToken201JSONResponse(tokenAnswer(t)), nil
 }
 
+// UpdateToken serves PATCH /v1/contacts/{id}/tokens/{token_id}.
+func (s *Server) UpdateToken(ctx context.Context, r gen.UpdateTokenRequestObject) (gen.UpdateTokenResponseObject, error) {
+	err := s.DB.Transact(ctx, func(tx *db.Tx) error { return s.Tokens.Move(ctx, tx, r.ID, r.TokenID, r.Body.Topic) })
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.Tokens.Get(ctx, r.ID, r.TokenID)
+	return gen.UpdateToken200JSONResponse(tokenAnswer(t)), err
+}
+
+// RevokeToken serves DELETE /v1/contacts/{id}/tokens/{token_id}.
+func (s *Server) RevokeToken(ctx context.Context, r gen.RevokeTokenRequestObject) (gen.RevokeTokenResponseObject, error) {
+	err := s.DB.Transact(ctx, func(tx *db.Tx) error { return s.Tokens.Revoke(ctx, tx, r.ID, r.TokenID) })
+	return gen.RevokeToken204Response{}, err
+}
+
 func tokenAnswer(t token.Token) gen.Token {
 	return gen.Token{ID: t.ID, PageID: t.PageID, Topic: t.Topic, Status: gen.TokenStatus(t.Status), GrantedAt: t.GrantedAt, ExpiresAt: t.ExpiresAt}
 }

@@ -30,6 +30,10 @@ const (
 	ThreadHeld        Type = "thread.held"
 	ThreadFreed       Type = "thread.freed"
 	ContactErased     Type = "contact.erased"
+	TokenGranted      Type = "token.granted"
+	TokenExpiring     Type = "token.expiring"
+	TokenExpired      Type = "token.expired"
+	TokenRevoked      Type = "token.revoked"
 
 	PageCapabilityChanged Type = "page.capability_changed"
 )
@@ -37,7 +41,8 @@ const (
 // Types returns every type there is.
 func Types() []Type {
 	return []Type{LineStopped, LineResumed, LineSlowed, CampaignStarted, CampaignPaused, CampaignResumed, CampaignFinished, CampaignCancelled,
-		ThreadHeld, ThreadFreed, ContactErased, PageCapabilityChanged}
+		ThreadHeld, ThreadFreed, ContactErased, PageCapabilityChanged,
+		TokenGranted, TokenExpiring, TokenExpired, TokenRevoked}
 }
 
 // Event is one thing that happened. What it is about is named by ids, and Data

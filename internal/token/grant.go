@@ -3,11 +3,13 @@ package token
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
 	"beckon/internal/db"
+	"beckon/internal/event"
 	"beckon/internal/fault"
 )
 
@@ -57,7 +59,7 @@ func (s *Store) Check(g Grant) []fault.Field {
 
 // Grant stores tokens and returns how many of them were new: a token the Page
 // has already, whoever holds it, changes nothing. One that is a year old is
-// stored as expired. A request named by a grant becomes granted. A topic, Page
+// stored as expired, and not told of. A request named by a grant becomes granted. A topic, Page
 // or contact that is not known, like any other wrong field, is an Invalid
 // fault with pointers below Grant.Pointer; nothing is stored then.
 func (s *Store) Grant(ctx context.Context, tx *db.Tx, grants []Grant) (granted int, err error) {
@@ -71,13 +73,18 @@ func (s *Store) Grant(ctx context.Context, tx *db.Tx, grants []Grant) (granted i
 	if err != nil {
 		return 0, err
 	}
-	res := tx.WithContext(ctx).Exec(`INSERT INTO tokens (id, contact_id, page_id, topic, value, value_hash, status, source, granted_at, expires_at, updated_at)
+	var stored []told
+	err = tx.WithContext(ctx).Raw(`INSERT INTO tokens (id, contact_id, page_id, topic, value, value_hash, status, source, granted_at, expires_at, updated_at)
 		SELECT v.id, v.contact_id, v.page_id, v.topic, v.value, v.value_hash, v.status, v.source, v.granted_at, v.expires_at, v.updated_at
-		FROM ? WHERE TRUE ON CONFLICT (page_id, value_hash) DO NOTHING`, tx.Values("v", r.columns()...))
-	if res.Error != nil {
-		return 0, fmt.Errorf("grant tokens: %w", res.Error)
+		FROM ? WHERE TRUE ON CONFLICT (page_id, value_hash) DO NOTHING RETURNING `+toldColumns, tx.Values("v", r.columns()...)).Scan(&stored).Error
+	if err != nil {
+		return 0, fmt.Errorf("grant tokens: %w", err)
 	}
-	return int(res.RowsAffected), s.answer(ctx, tx, grants, r.hashes)
+	if err := s.answer(ctx, tx, grants, r.hashes); err != nil {
+		return 0, err
+	}
+	usable := slices.DeleteFunc(slices.Clone(stored), func(t told) bool { return t.Status != Available })
+	return len(stored), tell(tx, event.TokenGranted, s.moment(), usable)
 }
 
 func (s *Store) checkAll(ctx context.Context, tx *db.Tx, grants []Grant) error {

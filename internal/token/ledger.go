@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"beckon/internal/db"
+	"beckon/internal/event"
 )
 
 // Claim is a delivery that wants a token.
@@ -115,14 +116,15 @@ func (f Fate) possible() bool {
 // expireBite is how many tokens one Expire writes at most.
 const expireBite = 1000
 
-// Expire writes down that available tokens whose year is over have expired, a
-// bounded number at a time, and returns how many there were.
+// Expire writes down and tells that available tokens whose year is over have
+// expired, a bounded number at a time, and returns how many there were.
 func (s *Store) Expire(ctx context.Context, tx *db.Tx, now time.Time) (int, error) {
-	res := tx.WithContext(ctx).Exec(`UPDATE tokens SET status = 'expired', updated_at = ? WHERE id IN (
-		SELECT id FROM tokens WHERE status = 'available' AND expires_at <= ? ORDER BY expires_at LIMIT ?`+tx.SkipLocked()+`)`,
-		s.moment(), now, expireBite)
-	if res.Error != nil {
-		return 0, fmt.Errorf("expire tokens: %w", res.Error)
+	var over []told
+	err := tx.WithContext(ctx).Raw(`UPDATE tokens SET status = 'expired', updated_at = ? WHERE id IN (
+		SELECT id FROM tokens WHERE status = 'available' AND expires_at <= ? ORDER BY expires_at LIMIT ?`+tx.SkipLocked()+`)
+		RETURNING `+toldColumns, s.moment(), now, expireBite).Scan(&over).Error
+	if err != nil {
+		return 0, fmt.Errorf("expire tokens: %w", err)
 	}
-	return int(res.RowsAffected), nil
+	return len(over), tell(tx, event.TokenExpired, s.moment(), over)
 }

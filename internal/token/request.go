@@ -120,6 +120,9 @@ func (s *Store) open(tx *db.Tx, r OptInRequest, guard time.Duration) (psid, titl
 	if psid, err = askable(tx, r); err != nil {
 		return "", "", err
 	}
+	if err := mayAsk(tx, r.PageID, r.AskedAt); err != nil {
+		return "", "", err
+	}
 	if err := unguarded(tx, r, guard); err != nil {
 		return "", "", err
 	}
@@ -162,15 +165,15 @@ func inWindow(last *time.Time, now time.Time) bool {
 }
 
 func unguarded(tx *db.Tx, r OptInRequest, guard time.Duration) error {
-	var asked bool
+	var recently bool
 	stopped, err := line.IsStopped(tx, channel.Window.Line(r.PageID.String()))
 	err = errors.Join(err,
-		tx.Raw(`SELECT EXISTS (SELECT 1 FROM opt_in_requests WHERE contact_id = ? AND page_id = ? AND topic = ? AND asked_at > ? AND state <> 'failed')`,
-			r.ContactID, r.PageID, r.Topic, r.AskedAt.Add(-guard)).Scan(&asked).Error)
+		tx.Raw(`SELECT EXISTS (SELECT 1 FROM opt_in_requests WHERE contact_id = ? AND page_id = ? AND topic = ? AND asked_at > ? AND (state <> 'failed' OR code = ?))`,
+			r.ContactID, r.PageID, r.Topic, r.AskedAt.Add(-guard), asked).Scan(&recently).Error)
 	switch {
 	case err != nil:
 		return fmt.Errorf("look for earlier opt-in requests: %w", err)
-	case asked:
+	case recently:
 		return errRecently
 	case stopped:
 		return errStopped
@@ -178,16 +181,17 @@ func unguarded(tx *db.Tx, r OptInRequest, guard time.Duration) error {
 	return nil
 }
 
-// mayNotAsk is the code that stops asking, but not sending.
-const mayNotAsk = "10/1404170"
-
 // settle writes down what came of a request. The person's answer may have been
-// faster: that stays. A Page that cannot send is stopped for everything.
+// faster: that stays. A Page that cannot send is stopped for everything, one
+// that may only not ask is not.
 func (s *Store) settle(tx *db.Tx, page, id uuid.UUID, res channel.Result) error {
 	if res.Outcome == channel.StopTheLine && res.Code != mayNotAsk {
 		if err := line.Stop(tx, channel.Window.Line(page.String()), res.Code, res.Detail, s.moment()); err != nil {
 			return err
 		}
+	}
+	if err := s.NoteAsked(tx, page, res); err != nil {
+		return err
 	}
 	err := tx.Exec(`UPDATE opt_in_requests SET provider_id = ?, code = ?, updated_at = ?,
 		state = CASE WHEN state = 'sending' THEN ? ELSE state END WHERE id = ?`,

@@ -302,7 +302,7 @@ func TestAPageThatCannotSendIsStoppedForEverything(t *testing.T) {
 				require.NoError(t, d.Read(t.Context()).Raw("SELECT stop_code FROM lines WHERE sender = ? AND stopped_at IS NOT NULL", "messenger:"+k.page.String()).Scan(&stopped).Error)
 				require.Equal(t, stops, len(stopped) == 1)
 				_, err = k.service.Ask(t.Context(), k.ask)
-				require.Equal(t, stops, fault.Is(err, fault.Unavailable), "nobody else is asked")
+				require.Equal(t, stops, fault.HasCode(err, "page_stopped"), "nobody else is asked")
 			})
 		})
 	}

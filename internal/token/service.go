@@ -27,9 +27,10 @@ type Pages interface {
 
 // Options are the settings of a Service.
 type Options struct {
-	Pages Pages
-	Asker Asker         // nil when Messenger is not set up
-	Guard time.Duration // 0 means DefaultGuard
+	Pages  Pages
+	Asker  Asker         // nil when Messenger is not set up
+	Guard  time.Duration // 0 means DefaultGuard
+	Notice time.Duration // how long before its end a token is told of; 0 is never
 	// Held, when set, is told of people whose thread another app turned out to hold.
 	Held func(ctx context.Context, tx *db.Tx, page uuid.UUID, psids ...string) error
 }
@@ -37,10 +38,11 @@ type Options struct {
 // Service asks people for tokens and lets old ones expire.
 type Service struct {
 	*Store
-	pages Pages
-	asker Asker
-	guard time.Duration
-	held  func(ctx context.Context, tx *db.Tx, page uuid.UUID, psids ...string) error
+	pages  Pages
+	asker  Asker
+	guard  time.Duration
+	notice time.Duration
+	held   func(ctx context.Context, tx *db.Tx, page uuid.UUID, psids ...string) error
 }
 
 // NewService returns a service over a store.
@@ -48,13 +50,15 @@ func NewService(s *Store, o Options) *Service {
 	if o.Guard == 0 {
 		o.Guard = DefaultGuard
 	}
-	return &Service{Store: s, pages: o.Pages, asker: o.Asker, guard: o.Guard, held: o.Held}
+	return &Service{Store: s, pages: o.Pages, asker: o.Asker, guard: o.Guard, notice: o.Notice, held: o.Held}
 }
 
 // Ask sends the "Notify Me" message and returns the request with what came of
 // it: that the provider refused is a state, not an error. Invalid faults have
-// the codes no_address, window_closed, thread_held and asked_recently; of two calls at once
-// only one asks.
+// the codes no_address, window_closed, thread_held, asked_recently and
+// capability_off; a Page that may not ask or send now is Unavailable
+// (asking_stopped, asking_slowed, page_stopped). Of two calls at once only one
+// asks.
 func (s *Service) Ask(ctx context.Context, ask Request) (OptInRequest, error) {
 	if s.asker == nil {
 		return OptInRequest{}, fault.New(fault.Unavailable, "channel_absent", "Messenger is not set up.")
@@ -103,7 +107,7 @@ func asInvalid(err error) error {
 // longer than any call takes.
 const abandonAfter = 10 * time.Minute
 
-// Expiry is the job that lets tokens expire.
+// Expiry is the job that lets tokens expire, and tells of those that soon will.
 type Expiry struct{}
 
 // Kind names the job.
@@ -119,17 +123,26 @@ const tidyRounds = 50
 
 func (s *Service) tidy(ctx context.Context) error {
 	now := s.moment()
+	err := s.rounds(ctx, func(tx *db.Tx) (int, error) { return s.Expire(ctx, tx, now) })
+	if err == nil && s.notice > 0 {
+		err = s.rounds(ctx, func(tx *db.Tx) (int, error) { return s.Notice(ctx, tx, now, s.notice) })
+	}
+	if err != nil {
+		return err
+	}
+	return s.db.Transact(ctx, func(tx *db.Tx) error { return s.abandon(tx, now.Add(-abandonAfter)) })
+}
+
+// rounds repeats what does a bounded number of tokens at a time.
+func (s *Service) rounds(ctx context.Context, bite func(*db.Tx) (int, error)) error {
 	for range tidyRounds {
 		var n int
 		err := s.db.Transact(ctx, func(tx *db.Tx) (err error) {
-			n, err = s.Expire(ctx, tx, now)
+			n, err = bite(tx)
 			return err
 		})
-		if err != nil {
+		if err != nil || n < expireBite {
 			return err
-		}
-		if n < expireBite {
-			return s.db.Transact(ctx, func(tx *db.Tx) error { return s.abandon(tx, now.Add(-abandonAfter)) })
 		}
 	}
 	return queue.Later(time.Second)

@@ -120,20 +120,3 @@ func (s *Store) asOfNow(list []Token) []Token {
 	}
 	return list
 }
-
-// Move puts an available token of a contact under another topic; for tokens
-// that came unsorted. A token that cannot be moved is a NotFound fault.
-func (s *Store) Move(ctx context.Context, tx *db.Tx, contactID, id uuid.UUID, topic string) error {
-	if _, err := topicIn(tx, topic); err != nil {
-		return err
-	}
-	res := tx.WithContext(ctx).Exec("UPDATE tokens SET topic = ?, updated_at = ? WHERE id = ? AND contact_id = ? AND status = 'available'",
-		topic, s.moment(), id, contactID)
-	switch {
-	case res.Error != nil:
-		return fmt.Errorf("move token: %w", res.Error)
-	case res.RowsAffected == 0:
-		return errNoToken
-	}
-	return nil
-}

@@ -95,6 +95,10 @@ const (
 	EventTypePageCapabilityChanged EventType = "page.capability_changed"
 	EventTypeThreadFreed           EventType = "thread.freed"
 	EventTypeThreadHeld            EventType = "thread.held"
+	EventTypeTokenExpired          EventType = "token.expired"
+	EventTypeTokenExpiring         EventType = "token.expiring"
+	EventTypeTokenGranted          EventType = "token.granted"
+	EventTypeTokenRevoked          EventType = "token.revoked"
 )
 
 // Defines values for ImportState.
@@ -728,7 +732,9 @@ type Event struct {
 	// campaign; it is finished again when a late refusal sent somebody on to the next lane. `thread.held`: another app or a
 	// human holds the contact's thread on the page, which is left alone (`held_until`); `thread.freed`: not any more.
 	// `contact.erased`: a contact was erased. `page.capability_changed`: it is known now whether Meta lets a page do
-	// something (`capability`, `state`, `was`, `how`).
+	// something (`capability`, `state`, `was`, `how`). `token.granted`, `token.expiring`
+	// (once, `BECKON_TOKEN_NOTICE` before its end: time to ask again), `token.expired` and `token.revoked` say what became
+	// of a permission (`token_id`, `topic`, `expires_at`).
 	Type EventType `json:"type"`
 }
 
@@ -746,7 +752,9 @@ type EventList struct {
 // campaign; it is finished again when a late refusal sent somebody on to the next lane. `thread.held`: another app or a
 // human holds the contact's thread on the page, which is left alone (`held_until`); `thread.freed`: not any more.
 // `contact.erased`: a contact was erased. `page.capability_changed`: it is known now whether Meta lets a page do
-// something (`capability`, `state`, `was`, `how`).
+// something (`capability`, `state`, `was`, `how`). `token.granted`, `token.expiring`
+// (once, `BECKON_TOKEN_NOTICE` before its end: time to ask again), `token.expired` and `token.revoked` say what became
+// of a permission (`token_id`, `topic`, `expires_at`).
 type EventType string
 
 // FieldError defines model for FieldError.
@@ -1350,6 +1358,12 @@ type TokenList struct {
 	NextCursor *NextCursor `json:"next_cursor"`
 }
 
+// TokenPatch defines model for TokenPatch.
+type TokenPatch struct {
+	// Topic Short name of a topic.
+	Topic Slug `json:"topic"`
+}
+
 // TokenStatus defines model for TokenStatus.
 type TokenStatus string
 
@@ -1651,6 +1665,9 @@ type UpdateContactApplicationMergePatchPlusJSONRequestBody = ContactPatch
 // AddTokenJSONRequestBody defines body for AddToken for application/json ContentType.
 type AddTokenJSONRequestBody = TokenCreate
 
+// UpdateTokenApplicationMergePatchPlusJSONRequestBody defines body for UpdateToken for application/merge-patch+json ContentType.
+type UpdateTokenApplicationMergePatchPlusJSONRequestBody = TokenPatch
+
 // ResolveDeliveryJSONRequestBody defines body for ResolveDelivery for application/json ContentType.
 type ResolveDeliveryJSONRequestBody = Resolve
 
@@ -1746,6 +1763,12 @@ type ServerInterface interface {
 	// AddToken Add a token that another bot collected
 	// (POST /v1/contacts/{id}/tokens)
 	AddToken(ctx echo.Context, id ID, params AddTokenParams) error
+	// RevokeToken Revoke a token
+	// (DELETE /v1/contacts/{id}/tokens/{token_id})
+	RevokeToken(ctx echo.Context, id ID, tokenID openapi_types.UUID) error
+	// UpdateToken Move a token to another topic
+	// (PATCH /v1/contacts/{id}/tokens/{token_id})
+	UpdateToken(ctx echo.Context, id ID, tokenID openapi_types.UUID) error
 	// GetDelivery Get a delivery with its attempts
 	// (GET /v1/deliveries/{id})
 	GetDelivery(ctx echo.Context, id int64) error
@@ -2427,6 +2450,54 @@ func (w *ServerInterfaceWrapper) AddToken(ctx echo.Context) error {
 	return err
 }
 
+// RevokeToken converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokeToken(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// ------------- Path parameter "token_id" -------------
+	var tokenID openapi_types.UUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "token_id", ctx.Param("token_id"), &tokenID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter token_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokeToken(ctx, id, tokenID)
+	return err
+}
+
+// UpdateToken converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateToken(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// ------------- Path parameter "token_id" -------------
+	var tokenID openapi_types.UUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "token_id", ctx.Param("token_id"), &tokenID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter token_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateToken(ctx, id, tokenID)
+	return err
+}
+
 // GetDelivery converts echo context to params.
 func (w *ServerInterfaceWrapper) GetDelivery(ctx echo.Context) error {
 	var err error
@@ -2959,6 +3030,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/contacts/:id/reach", wrapper.GetReach, options.OperationMiddlewares["getReach"]...)
 	router.GET(options.BaseURL+"/v1/contacts/:id/tokens", wrapper.ListTokens, options.OperationMiddlewares["listTokens"]...)
 	router.POST(options.BaseURL+"/v1/contacts/:id/tokens", wrapper.AddToken, options.OperationMiddlewares["addToken"]...)
+	router.DELETE(options.BaseURL+"/v1/contacts/:id/tokens/:token_id", wrapper.RevokeToken, options.OperationMiddlewares["revokeToken"]...)
+	router.PATCH(options.BaseURL+"/v1/contacts/:id/tokens/:token_id", wrapper.UpdateToken, options.OperationMiddlewares["updateToken"]...)
 	router.PUT(options.BaseURL+"/v1/contacts/by-external-id/:external_id", wrapper.UpsertContact, options.OperationMiddlewares["upsertContact"]...)
 	router.GET(options.BaseURL+"/v1/deliveries/:id", wrapper.GetDelivery, options.OperationMiddlewares["getDelivery"]...)
 	router.POST(options.BaseURL+"/v1/deliveries/:id/resolve", wrapper.ResolveDelivery, options.OperationMiddlewares["resolveDelivery"]...)
@@ -3535,6 +3608,47 @@ func (response AddToken201JSONResponse) VisitAddTokenResponse(w http.ResponseWri
 	return err
 }
 
+type RevokeTokenRequestObject struct {
+	ID      ID                 `json:"id"`
+	TokenID openapi_types.UUID `json:"token_id"`
+}
+
+type RevokeTokenResponseObject interface {
+	VisitRevokeTokenResponse(w http.ResponseWriter) error
+}
+
+type RevokeToken204Response struct {
+}
+
+func (response RevokeToken204Response) VisitRevokeTokenResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type UpdateTokenRequestObject struct {
+	ID      ID                 `json:"id"`
+	TokenID openapi_types.UUID `json:"token_id"`
+	Body    *UpdateTokenApplicationMergePatchPlusJSONRequestBody
+}
+
+type UpdateTokenResponseObject interface {
+	VisitUpdateTokenResponse(w http.ResponseWriter) error
+}
+
+type UpdateToken200JSONResponse Token
+
+func (response UpdateToken200JSONResponse) VisitUpdateTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetDeliveryRequestObject struct {
 	ID int64 `json:"id"`
 }
@@ -4038,6 +4152,12 @@ type StrictServerInterface interface {
 	// AddToken Add a token that another bot collected
 	// (POST /v1/contacts/{id}/tokens)
 	AddToken(ctx context.Context, request AddTokenRequestObject) (AddTokenResponseObject, error)
+	// RevokeToken Revoke a token
+	// (DELETE /v1/contacts/{id}/tokens/{token_id})
+	RevokeToken(ctx context.Context, request RevokeTokenRequestObject) (RevokeTokenResponseObject, error)
+	// UpdateToken Move a token to another topic
+	// (PATCH /v1/contacts/{id}/tokens/{token_id})
+	UpdateToken(ctx context.Context, request UpdateTokenRequestObject) (UpdateTokenResponseObject, error)
 	// GetDelivery Get a delivery with its attempts
 	// (GET /v1/deliveries/{id})
 	GetDelivery(ctx context.Context, request GetDeliveryRequestObject) (GetDeliveryResponseObject, error)
@@ -4893,6 +5013,81 @@ func (sh *strictHandler) AddToken(ctx echo.Context, id ID, params AddTokenParams
 		return err
 	} else if validResponse, ok := response.(AddTokenResponseObject); ok {
 		return validResponse.VisitAddTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevokeToken operation middleware
+func (sh *strictHandler) RevokeToken(ctx echo.Context, id ID, tokenID openapi_types.UUID) error {
+	var request RevokeTokenRequestObject
+
+	request.ID = id
+	request.TokenID = tokenID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeToken(ctx.Request().Context(), request.(RevokeTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokeTokenResponseObject); ok {
+		return validResponse.VisitRevokeTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateToken operation middleware
+func (sh *strictHandler) UpdateToken(ctx echo.Context, id ID, tokenID openapi_types.UUID) error {
+	var request UpdateTokenRequestObject
+
+	request.ID = id
+	request.TokenID = tokenID
+
+	var body UpdateTokenApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateToken(ctx.Request().Context(), request.(UpdateTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateTokenResponseObject); ok {
+		return validResponse.VisitUpdateTokenResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
