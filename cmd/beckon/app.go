@@ -130,7 +130,7 @@ func (a *app) wireEngine() {
 	}, size)
 	a.inbox = webhook.New(webhook.Parts{
 		DB: a.db, Queue: a.queue, Receivers: a.channels.receivers, Contacts: a.contacts, Tokens: a.tokens, Ledger: a.ledger,
-		Links: links, Marks: marks, PageByGraph: a.pageByGraph, Late: a.late, Log: a.log, Now: now,
+		Links: links, Marks: marks, PageByGraph: a.pageByGraph, Late: a.late, KeepBodies: a.config.KeepBodies, Log: a.log, Now: now,
 	})
 	a.optIns = token.NewService(a.tokens, token.Options{Pages: a.pages, Asker: a.channels.asker(), Guard: a.config.AskAgain,
 		Notice: a.config.TokenNotice, Held: a.contacts.HoldThreads})

@@ -39,6 +39,7 @@ type Config struct {
 	Parallel     int           `env:"BECKON_PARALLEL" envDefault:"4"`
 	UnknownGrace time.Duration `env:"BECKON_UNKNOWN_GRACE" envDefault:"24h"`
 	JobTimeout   time.Duration `env:"BECKON_JOB_TIMEOUT" envDefault:"30s"`
+	KeepBodies   bool          `env:"BECKON_KEEP_CALLBACKS" envDefault:"false"`
 
 	MessengerPace    float64 `env:"BECKON_MESSENGER_PER_SECOND" envDefault:"15"`
 	MessengerAbove40 bool    `env:"BECKON_MESSENGER_ABOVE_40" envDefault:"false"`

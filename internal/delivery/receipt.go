@@ -190,9 +190,9 @@ type Reply struct {
 	At      time.Time
 }
 
-// Replied notes replies on the newest delivery that put each person into the
-// conversation: one sent by Messenger, or one whose link brought them back. It
-// returns the deliveries that had none before.
+// Replied notes replies, each on the newest delivery that had put its person into
+// the conversation by then: one sent by Messenger, or one whose link brought them
+// back. It returns the deliveries that had none before.
 func (s *Store) Replied(tx *db.Tx, replies []Reply) (now []channel.Reaction, err error) {
 	if len(replies) == 0 {
 		return nil, nil
@@ -203,9 +203,10 @@ func (s *Store) Replied(tx *db.Tx, replies []Reply) (now []channel.Reaction, err
 		until[i], since[i] = r.At.Add(time.Second), r.At.Add(-ReplyWithin) // providers' clocks are rounded
 	}
 	err = tx.Raw(`UPDATE deliveries SET replied_at = w.at
-		FROM (SELECT MAX(d.id) AS id, MIN(v.at) AS at FROM ? JOIN deliveries d ON d.contact_id = v.contact
-			WHERE d.sent_at <= v.until AND d.sent_at > v.since AND (d.lane IN `+messengerLanes+` OR d.returned_at IS NOT NULL)
-			GROUP BY d.contact_id) AS w
+		FROM (SELECT newest.id, MIN(newest.at) AS at FROM (SELECT MAX(d.id) AS id, v.at FROM ? JOIN deliveries d ON d.contact_id = v.contact
+				WHERE d.sent_at <= v.until AND d.sent_at > v.since AND (d.lane IN `+messengerLanes+` OR d.returned_at IS NOT NULL)
+				GROUP BY d.contact_id, v.at) AS newest
+			GROUP BY newest.id) AS w
 		WHERE deliveries.id = w.id AND deliveries.replied_at IS NULL RETURNING `+reaction+"replied_at AS at",
 		tx.Values("v", db.UUIDs("contact", contacts), db.Times("at", at), db.Times("until", until), db.Times("since", since))).Scan(&now).Error
 	if err != nil {

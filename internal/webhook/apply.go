@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -236,10 +235,24 @@ func (i *Inbox) effect(ctx context.Context, calls, closing []*call) error {
 		}
 		return i.closeAll(tx, closing)
 	})
-	for _, c := range closing {
-		c.closed = err == nil
+	if err != nil {
+		return err
 	}
-	return err
+	i.settled(ctx, closing)
+	return nil
+}
+
+// settled marks calls as closed, and logs how many of their events nobody here
+// understands.
+func (i *Inbox) settled(ctx context.Context, calls []*call) {
+	var unknown int64
+	for _, c := range calls {
+		c.closed = true
+		unknown += c.unknown()
+	}
+	if unknown > 0 {
+		i.Log.InfoContext(ctx, "events that are not understood are kept and counted", "events", unknown, "callbacks", len(calls))
+	}
 }
 
 // mark notes receipts. Those of a message that a person had sent again, when
@@ -249,40 +262,6 @@ func (i *Inbox) mark(tx *db.Tx, receipts []delivery.Receipt) error {
 		return err
 	}
 	return i.Ledger.Mark(tx, receipts)
-}
-
-// closeAll notes that callbacks were applied.
-func (i *Inbox) closeAll(tx *db.Tx, calls []*call) error {
-	if len(calls) == 0 {
-		return nil
-	}
-	n := len(calls)
-	ids, events, problems := make([]uuid.UUID, n), make([]int64, n), make([]string, n)
-	for k, c := range calls {
-		ids[k], events[k], problems[k] = c.ID, int64(len(c.events)), describe(c.problem, c.lost)
-	}
-	low, high := bounds(ids)
-	err := tx.Exec(`UPDATE callbacks SET applied_at = ?, events = v.events, problem = v.problem FROM ? WHERE callbacks.id = v.id AND callbacks.id BETWEEN ? AND ?`,
-		i.Now(), tx.Values("v", db.UUIDs("id", ids), db.Int64s("events", events), db.Texts("problem", problems)), low, high).Error
-	if err != nil {
-		return fmt.Errorf("close callbacks: %w", err)
-	}
-	return nil
-}
-
-// maxProblem bounds what is kept about a callback that cannot be read.
-const maxProblem = 1000
-
-func describe(problem error, lost int) string {
-	var lines []string
-	if lost > 0 {
-		lines = append(lines, fmt.Sprintf("Events that cannot be applied: %d.", lost))
-	}
-	if problem != nil {
-		lines = append(lines, problem.Error())
-	}
-	text := strings.Join(lines, "\n")
-	return strings.ToValidUTF8(text[:min(len(text), maxProblem)], "")
 }
 
 // receipts are the events that name a delivery of ours.

@@ -3,6 +3,7 @@ package webhook_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -51,5 +52,27 @@ func TestListenersAreToldOfEachReactionOnce(t *testing.T) {
 		require.Empty(t, e.reactions, "who is back already")
 		b.again()
 		require.Empty(t, e.reactions, "what is applied again is no news")
+	})
+}
+
+// TestRepliesHeardTogetherAnswerEachItsOwnMessage has a person answer one message,
+// get another, and answer that; both are heard of at once.
+func TestRepliesHeardTogetherAnswerEachItsOwnMessage(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d)
+		who := b.known("crm-1", ann)
+		first, second := b.sent(who, channel.Window, delivery.Accepted), b.sent(who, channel.Window, delivery.Accepted)
+		b.tx(func(tx *db.Tx) error {
+			return tx.Exec("UPDATE deliveries SET sent_at = ? WHERE id = ?", noon.Add(-10*time.Minute), second).Error
+		})
+		early, late := noon.Add(-30*time.Minute), noon.Add(-5*time.Minute)
+		b.tx(func(tx *db.Tx) error {
+			now, err := b.ledger.Replied(tx, []delivery.Reply{{Contact: who, At: late}, {Contact: who, At: early}})
+			require.Len(t, now, 2)
+			return err
+		})
+		require.WithinDuration(t, early, *b.get(first).RepliedAt, 0)
+		require.WithinDuration(t, late, *b.get(second).RepliedAt, 0)
 	})
 }

@@ -101,7 +101,7 @@ func setup(t *testing.T, d *db.DB) *bundle {
 	b.codes, b.marks = link.NewCoder(box.Key("link"), link.PurposeLink), link.NewCoder(box.Key("link"), link.PurposeMark)
 	pages := page.NewStore(d, box, b.now)
 	b.Inbox = webhook.New(webhook.Parts{DB: d, Queue: b.queue, Receivers: b.receivers(), Contacts: b.contacts, Tokens: b.tokens, Ledger: b.ledger,
-		Links: b.codes, Marks: b.marks, PageByGraph: byGraph(pages), Late: b.hear, Log: log, Now: b.now})
+		Links: b.codes, Marks: b.marks, PageByGraph: byGraph(pages), Late: b.hear, KeepBodies: true, Log: log, Now: b.now})
 	require.NoError(t, b.queue.Open())
 	for graphID, id := range map[string]*uuid.UUID{"5001": &b.page, "5002": &b.elsewhere} {
 		p, err := pages.Create(t.Context(), page.Draft{FacebookPageID: graphID, Name: "School", AccessToken: "page-token"})

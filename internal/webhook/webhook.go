@@ -41,8 +41,11 @@ type Parts struct {
 	// Late acts on messages that were taken and then failed. queue.Later from
 	// it means that the callback is to be applied again.
 	Late func(ctx context.Context, kind channel.Kind, failed []channel.Event) error
-	Log  *slog.Logger
-	Now  func() time.Time
+	// KeepBodies keeps what callbacks said after they were applied, until they are
+	// purged.
+	KeepBodies bool
+	Log        *slog.Logger
+	Now        func() time.Time
 }
 
 // Listener acts on events of a Page in the transaction that applies them. It may
