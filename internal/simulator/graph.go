@@ -42,6 +42,7 @@ type page struct {
 	mu         sync.Mutex
 	fields     []string // webhook fields subscribed to
 	getStarted string   // payload of the Get Started button
+	setup      PageSetup
 	uploads    []string // ids of its reusable attachments
 }
 
@@ -88,11 +89,8 @@ func (g *graph) routes(mux *http.ServeMux) {
 	send := g.s.send(Graph, 1<<20, g.strike, g.send)
 	mux.HandleFunc("POST /graph/{version}/{page}/messages", versioned(send))
 	mux.HandleFunc("GET /graph/{version}/{page}", versioned(g.showPage))
-	mux.HandleFunc("GET /graph/{version}/debug_token", versioned(g.debugToken))
-	mux.HandleFunc("GET /graph/{version}/{page}/subscribed_apps", versioned(g.subscribed))
-	mux.HandleFunc("POST /graph/{version}/{page}/subscribed_apps", versioned(g.subscribe))
+	g.adminRoutes(mux)
 	mux.HandleFunc("POST /graph/{version}/{page}/message_attachments", versioned(g.upload))
-	mux.HandleFunc("POST /graph/{version}/{page}/messenger_profile", versioned(g.setProfile))
 	mux.HandleFunc("/graph/", func(w http.ResponseWriter, _ *http.Request) { errPath().answer(w) })
 }
 

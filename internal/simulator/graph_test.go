@@ -230,9 +230,14 @@ func TestPageAnswersForItself(t *testing.T) {
 	require.Equal(t, "100", call(http.MethodPost, "me/subscribed_apps", "").code(t))
 	require.Equal(t, http.StatusOK, call(http.MethodPost, "me/subscribed_apps?subscribed_fields=messages,messaging_optins", "").status)
 	require.Contains(t, call(http.MethodGet, "me/subscribed_apps", "").body, `["messages","messaging_optins"]`)
+	require.Equal(t, "100", call(http.MethodPost, "me/subscribed_apps?subscribed_fields=messages,no_such_field", "").code(t))
+	require.Equal(t, http.StatusOK, call(http.MethodDelete, "me/subscribed_apps", "").status)
+	require.Empty(t, b.sim.Subscription(testPage))
+	require.Equal(t, "100", call(http.MethodGet, "debug_token", "").code(t))
 	require.Contains(t, call(http.MethodGet, "debug_token?input_token="+testToken, "").body, `"is_valid":true`)
 	require.Contains(t, call(http.MethodGet, "debug_token?input_token=x", "").body, `"is_valid":false`)
 	require.Equal(t, "100", call(http.MethodPost, "me/messenger_profile", "x").code(t))
+	require.JSONEq(t, `{"data":[{"get_started":{"payload":"GET_STARTED"}}]}`, call(http.MethodGet, "me/messenger_profile?fields=get_started", "").body)
 	require.Equal(t, http.StatusOK, call(http.MethodPost, "me/messenger_profile", `{"get_started":{"payload":"GO"}}`).status)
 	require.NoError(t, b.sim.GetStarted(t.Context(), testPage, "ann", "r"))
 	require.Contains(t, string(b.bot.take()[0].body), `"payload":"GO"`)
@@ -244,4 +249,24 @@ func TestPageAnswersForItself(t *testing.T) {
 	for _, path := range []string{"me/subscribed_apps", "me/messenger_profile"} {
 		require.Equal(t, "190", call(http.MethodPost, path, "{}").code(t))
 	}
+}
+
+func TestAPageCanBeSetUpBadly(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(c *Config) { c.AppSecret = "" })
+	call := func(method, path string) reply {
+		req := b.request(t, method, "/graph/v25.0/"+path, "")
+		req.Header.Set("Authorization", "Bearer "+testToken)
+		return b.do(t, req)
+	}
+	b.sim.SetUpPage("unknown", PageSetup{Revoked: true})
+	b.sim.SetUpPage(testPage, PageSetup{Scopes: []string{"pages_messaging"}, Expires: time.Unix(1800000000, 0), Denied: []string{"standby"}, NoGetStarted: true})
+	require.JSONEq(t, `{"data":[]}`, call(http.MethodGet, "me/messenger_profile?fields=get_started").body)
+	require.Equal(t, "200", call(http.MethodPost, "me/subscribed_apps?subscribed_fields=messages,standby").code(t))
+	require.Contains(t, call(http.MethodGet, "debug_token?input_token="+testToken).body, `"expires_at":1800000000`)
+	b.sim.SetSubscription(testPage, "messages")
+	require.Equal(t, []string{"messages"}, b.sim.Subscription(testPage))
+	b.sim.SetUpPage(testPage, PageSetup{Revoked: true})
+	require.Contains(t, call(http.MethodGet, "debug_token?input_token="+testToken).body, `"is_valid":false`)
+	require.Equal(t, "190", call(http.MethodGet, "me/subscribed_apps").code(t))
 }

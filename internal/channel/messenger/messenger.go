@@ -39,6 +39,7 @@ type Settings struct {
 // Client sends Messenger messages. It implements channel.Sender.
 type Client struct {
 	root      string // Graph address with version and closing slash
+	app       string // id of the app; may be ""
 	secret    []byte
 	timeout   time.Duration
 	workers   int
@@ -57,6 +58,7 @@ func New(s Settings, transport *http.Transport) (*Client, error) {
 	}
 	c := &Client{
 		root:      strings.TrimRight(s.GraphURL, "/") + "/" + s.GraphVersion + "/",
+		app:       s.AppID,
 		secret:    []byte(s.AppSecret),
 		timeout:   s.Timeout,
 		workers:   s.Concurrency,
@@ -129,12 +131,17 @@ func (c *Client) door(p channel.Page) door { return c.edge(p, "messages", nil) }
 // edge is the door to an edge of the Page, such as thread_owner, with what is
 // asked of it.
 func (c *Client) edge(p channel.Page, name string, query url.Values) door {
-	d := door{url: c.root + url.PathEscape(p.GraphID) + "/" + name, authorization: "Bearer " + p.AccessToken}
+	return c.place(url.PathEscape(p.GraphID)+"/"+name, p.AccessToken, query)
+}
+
+// place is the door to anything in Graph, for whom the token speaks.
+func (c *Client) place(path, token string, query url.Values) door {
+	d := door{url: c.root + path, authorization: "Bearer " + token}
 	q := url.Values{}
 	maps.Copy(q, query)
 	if len(c.secret) > 0 {
 		mac := hmac.New(sha256.New, c.secret)
-		mac.Write([]byte(p.AccessToken))
+		mac.Write([]byte(token))
 		q.Set("appsecret_proof", hex.EncodeToString(mac.Sum(nil)))
 	}
 	if len(q) > 0 {
