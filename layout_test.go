@@ -16,7 +16,7 @@ var floors = [][]string{
 	{"internal/event"},
 	{"internal/line"},
 	{"internal/campaign", "internal/contact", "internal/delivery", "internal/token", "internal/page"},
-	{"internal/dispatch", "internal/webhook"},
+	{"internal/dispatch", "internal/webhook", "internal/loop"},
 	{"internal/api"},
 	{"cmd/beckon"},
 }

@@ -24,6 +24,7 @@ import (
 	"beckon/internal/event"
 	"beckon/internal/line"
 	"beckon/internal/link"
+	"beckon/internal/loop"
 	"beckon/internal/page"
 	"beckon/internal/queue"
 	"beckon/internal/seal"
@@ -49,6 +50,7 @@ type app struct {
 	lines     *line.Store
 	events    *event.Store
 	engine    *dispatch.Engine
+	loop      *loop.Loop
 	inbox     *webhook.Inbox
 	clicks    *delivery.Clicks
 	channels  channels
@@ -128,12 +130,14 @@ func (a *app) wireEngine() {
 		Mark:        marks.Code,
 		Segments:    sms.Segments, Log: a.log, Now: now,
 	}, size)
-	a.inbox = webhook.New(webhook.Parts{
-		DB: a.db, Queue: a.queue, Receivers: a.channels.receivers, Contacts: a.contacts, Tokens: a.tokens, Ledger: a.ledger,
-		Links: links, Marks: marks, PageByGraph: a.pageByGraph, Late: a.late, KeepBodies: a.config.KeepBodies, Log: a.log, Now: now,
-	})
 	a.optIns = token.NewService(a.tokens, token.Options{Pages: a.pages, Asker: a.channels.asker(), Guard: a.config.AskAgain,
 		Notice: a.config.TokenNotice, Held: a.contacts.HoldThreads})
+	a.wireLoop(links)
+	a.inbox = webhook.New(webhook.Parts{
+		DB: a.db, Queue: a.queue, Receivers: a.channels.receivers, Contacts: a.contacts, Tokens: a.tokens, Ledger: a.ledger,
+		Links: links, Marks: marks, PageByGraph: a.pageByGraph, Listeners: []webhook.Listener{a.loop}, Late: a.late,
+		KeepBodies: a.config.KeepBodies, Log: a.log, Now: now,
+	})
 	a.optIns.Register(a.queue)
 	a.answers.Register(a.queue)
 	a.ledger.Register(a.queue, a.config.Keep)

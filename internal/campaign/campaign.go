@@ -50,6 +50,7 @@ type Campaign struct {
 	// EscalationOf is the campaign whose silent people this one writes to again;
 	// such a campaign is led by that one.
 	EscalationOf *uuid.UUID
+	FollowUp     *string // what follows when somebody reacts, JSON; nil is nothing
 	State        State
 	PlannedTo    *uuid.UUID // last contact planned
 	PlannedUntil *uuid.UUID // last contact to plan
@@ -71,6 +72,7 @@ type Definition struct {
 	Audience    audience.Audience
 	Route       []channel.Lane
 	Content     *content.Compiled
+	FollowUp    *Following // nil when nothing follows
 	Warnings    []content.Warning
 	Schedule
 }
@@ -107,11 +109,15 @@ func (c Campaign) Define() (*Definition, error) {
 	who, whoErr := audience.Parse(json.RawMessage(c.Audience))
 	compiled, warnings, whatErr := content.Compile(src)
 	when, whenErr := c.schedule(lanes)
-	if err := fault.InvalidFields(slices.Concat(fieldsOf(whoErr), fieldsOf(whatErr), checkRoute(lanes, src), fieldsOf(whenErr))...); err != nil {
+	then, thenWarnings, thenErr := c.following()
+	if thenErr != nil && !fault.Is(thenErr, fault.Invalid) {
+		return nil, thenErr
+	}
+	if err := fault.InvalidFields(slices.Concat(fieldsOf(whoErr), fieldsOf(whatErr), checkRoute(lanes, src), fieldsOf(whenErr), fieldsOf(thenErr))...); err != nil {
 		return nil, err
 	}
 	return &Definition{ID: c.ID, Name: c.Name, PageID: c.PageID, Topic: c.Topic, FallThrough: c.FallThrough,
-		Audience: who, Route: lanes, Content: compiled, Warnings: warnings, Schedule: when}, nil
+		Audience: who, Route: lanes, Content: compiled, FollowUp: then, Warnings: append(warnings, thenWarnings...), Schedule: when}, nil
 }
 
 // Lanes returns the lanes that this release sends on, in the default order of

@@ -60,6 +60,7 @@ type Patch struct {
 	EndsAt             *time.Time
 	AllowedHours       json.RawMessage // null asks for the default
 	EscalateAfterHours *int            // 0 is never
+	FollowUp           json.RawMessage // a FollowUp; null is nothing
 	// AsOf, when set, is the UpdatedAt of the draft that the change was made
 	// from: one changed since is left alone.
 	AsOf time.Time
@@ -87,7 +88,7 @@ func (s *Service) Update(ctx context.Context, id uuid.UUID, p Patch) (Campaign, 
 	return s.save(ctx, c, p, func(tx *db.Tx, c *Campaign) error {
 		res := tx.Model(&Campaign{}).Where("id = ? AND state = ? AND updated_at = ?", id, Draft, c.UpdatedAt).
 			Select("name", "page_id", "topic", "audience", "route", "content", "fall_through",
-				"starts_at", "starts_local", "ends_at", "allowed_hours", "escalate_after_hours", "updated_at").
+				"starts_at", "starts_local", "ends_at", "allowed_hours", "escalate_after_hours", "follow_up", "updated_at").
 			UpdateColumns(c.touched(s.set.Now()))
 		if res.Error == nil && res.RowsAffected == 0 {
 			return errChanged
@@ -133,7 +134,7 @@ func (s *Service) save(ctx context.Context, c Campaign, p Patch, write func(*db.
 	if err != nil {
 		return c, nil, fmt.Errorf("save a campaign: %w", err)
 	}
-	def.Warnings = append(def.Warnings, s.absent(def)...)
+	def.Warnings = slices.Concat(def.Warnings, s.absent(def), s.followsWithoutMessenger(def))
 	saved, err := s.Get(ctx, c.ID)
 	return saved, def, err
 }
@@ -144,6 +145,12 @@ func (c *Campaign) apply(p Patch) error {
 	set(&c.Topic, p.Topic)
 	set(&c.FallThrough, p.FallThrough)
 	c.reschedule(p)
+	if p.FollowUp != nil {
+		c.FollowUp = nil
+		if string(p.FollowUp) != "null" {
+			c.FollowUp = new(string(p.FollowUp))
+		}
+	}
 	if p.Audience != nil {
 		c.Audience = string(p.Audience)
 	}
@@ -193,6 +200,9 @@ func (c *Campaign) checkText() []fault.Field {
 	if strings.ContainsRune(c.Name, 0) || !utf8.ValidString(c.Name) {
 		out = append(out, fault.Field{Pointer: "/name", Code: "bad_text", Detail: noNUL})
 	}
+	if c.FollowUp != nil && holdsNUL(*c.FollowUp) {
+		out = append(out, fault.Field{Pointer: pointerFollowUp, Code: "bad_text", Detail: noNUL})
+	}
 	if holdsNUL(c.Content) {
 		out = append(out, fault.Field{Pointer: "/content", Code: "bad_text", Detail: noNUL})
 	}
@@ -229,7 +239,8 @@ func (c *Campaign) checkNames(tx *db.Tx) ([]fault.Field, error) {
 	if !topic {
 		out = append(out, fault.Field{Pointer: "/topic", Code: "topic_not_found", Detail: "There is no such topic."})
 	}
-	return out, nil
+	asking, err := c.askable(tx)
+	return append(out, asking...), err
 }
 
 // Warnings tells what may go wrong with a campaign: what its content lacks, and
@@ -247,7 +258,7 @@ func (s *Service) Warnings(c Campaign) ([]content.Warning, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(def.Warnings, s.absent(def)...), nil
+	return slices.Concat(def.Warnings, s.absent(def), s.followsWithoutMessenger(def)), nil
 }
 
 // absent warns of lanes whose channel is not set up here.

@@ -162,7 +162,9 @@ func (b *batch) insertPlaces(tx *db.Tx) error {
 }
 
 // What belongs to a person moves along when contacts are merged. A delivery
-// stays where it is when the other contact has one in the same campaign.
+// stays where it is when the other contact has one in the same campaign; a
+// follow-up, an open question and a word to stop go with their contact when the
+// other has one of its own.
 var moves = [...]string{
 	"UPDATE messenger_addresses SET contact_id = v.into_id FROM ? WHERE contact_id = v.id",
 	"UPDATE tokens SET contact_id = v.into_id FROM ? WHERE contact_id = v.id",
@@ -170,6 +172,13 @@ var moves = [...]string{
 	"UPDATE opt_in_requests SET contact_id = v.into_id FROM ? WHERE contact_id = v.id",
 	`UPDATE deliveries SET contact_id = v.into_id FROM ? WHERE contact_id = v.id AND NOT EXISTS (
 		SELECT 1 FROM deliveries d WHERE d.campaign_id = deliveries.campaign_id AND d.contact_id = v.into_id)`,
+	`UPDATE follow_ups SET contact_id = v.into_id FROM ? WHERE contact_id = v.id AND NOT EXISTS (
+		SELECT 1 FROM follow_ups f WHERE f.campaign_id = follow_ups.campaign_id AND f.contact_id = v.into_id)`,
+	`UPDATE stops SET contact_id = v.into_id FROM ? WHERE contact_id = v.id AND NOT EXISTS (
+		SELECT 1 FROM stops s WHERE s.page_id = stops.page_id AND s.contact_id = v.into_id)`,
+	`UPDATE captures SET contact_id = v.into_id FROM ? WHERE contact_id = v.id AND NOT EXISTS (
+		SELECT 1 FROM captures c WHERE c.page_id = captures.page_id AND c.contact_id = v.into_id
+			AND c.state IN ('sending', 'asked', 'unknown') AND captures.state IN ('sending', 'asked', 'unknown'))`,
 	"DELETE FROM contacts WHERE id IN (SELECT v.id FROM ?)",
 }
 

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"beckon/internal/channel"
+	"beckon/internal/link"
+	"beckon/internal/loop"
+	"beckon/internal/reply"
+	"beckon/internal/token"
+)
+
+// wireLoop wires what answers people who react.
+func (a *app) wireLoop(links link.Coder) {
+	a.loop = loop.New(loop.Parts{
+		DB: a.db, Queue: a.queue, Campaigns: a.campaigns, Contacts: a.contacts, Speaker: a.speaker(), Ask: a.askAgain,
+		Link: func(id int64) string { return a.config.PublicURL + "/l/" + links.Code(id) }, Log: a.log, Now: now,
+	})
+}
+
+// speaker writes to single people; it is nil when Messenger is not set up.
+func (a *app) speaker() *reply.Speaker {
+	sender := a.channels.senders[channel.Messenger]
+	if sender == nil {
+		return nil
+	}
+	return reply.New(reply.Parts{DB: a.db, Pages: a.pages, Lines: a.lines, Sender: sender, Now: now})
+}
+
+// askAgain asks a person for the permission to be written to again.
+func (a *app) askAgain(ctx context.Context, contactID, pageID uuid.UUID, topic string) (string, error) {
+	r, err := a.optIns.Ask(ctx, token.Request{ContactID: contactID, PageID: pageID, Topic: topic})
+	return string(r.State), err
+}

@@ -1,0 +1,94 @@
+package loop
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/google/uuid"
+
+	"beckon/internal/channel"
+	"beckon/internal/db"
+)
+
+// Words that end the loop for a person, and that begin it again. The whole of
+// what they say must be one of them.
+func isStop(said string) bool {
+	switch said {
+	case "stop", "stopp", "stop all", "stopall", "stop messages", "unsubscribe", "opt out", "quit", "leave me alone",
+		"stoppen", "abmelden", "abbestellen", "uitschrijven", "afmelden",
+		"arret", "arrêt", "arrête", "arreter", "arrêter", "désabonner", "se désabonner",
+		"parar", "baja", "alto", "detener", "cancelar suscripción", "sair", "descadastrar",
+		"ferma", "basta", "annulla iscrizione", "avsluta", "avslutt", "stopper", "lopeta", "dur", "стоп", "отписаться":
+		return true
+	}
+	return false
+}
+
+func isStart(said string) bool {
+	switch said {
+	case "start", "unstop", "subscribe", "resume", "opt in", "anmelden", "inscrire", "suscribir", "старт":
+		return true
+	}
+	return false
+}
+
+// plain is what somebody said in lower case, single spaces, and no punctuation
+// around it.
+func plain(said string) string {
+	said = strings.TrimFunc(said, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	return strings.ToLower(strings.Join(strings.Fields(said), " "))
+}
+
+// word is somebody's word about being written to.
+type word struct {
+	stop bool
+	at   time.Time
+}
+
+// wordOf reads the last word on it of each person in what was heard.
+func wordsOf(h channel.Heard) map[uuid.UUID]word {
+	out := map[uuid.UUID]word{}
+	for _, ev := range h.Events {
+		id, known := h.People[ev.PSID]
+		if !known || ev.Kind != channel.EventMessage && ev.Kind != channel.EventPostback {
+			continue
+		}
+		stop := isStop(plain(ev.Text)) || isStop(plain(ev.Payload))
+		if !stop && !isStart(plain(ev.Text)) && !isStart(plain(ev.Payload)) {
+			continue
+		}
+		if w, has := out[id]; !has || ev.At.After(w.at) || ev.At.Equal(w.at) && stop {
+			out[id] = word{stop, ev.At}
+		}
+	}
+	return out
+}
+
+// heed notes who said stop, or that they want to go on. The newest word counts,
+// in whatever order they come.
+func (l *Loop) heed(tx *db.Tx, h channel.Heard) error {
+	words := wordsOf(h)
+	if len(words) == 0 {
+		return nil
+	}
+	ids := slices.SortedFunc(maps.Keys(words), func(a, b uuid.UUID) int { return strings.Compare(a.String(), b.String()) })
+	pages, stop, at := slices.Repeat([]uuid.UUID{h.Page}, len(ids)), make([]int64, len(ids)), make([]time.Time, len(ids))
+	for i, id := range ids {
+		at[i] = words[id].at
+		if words[id].stop {
+			stop[i] = 1
+		}
+	}
+	err := tx.Exec(`INSERT INTO stops (page_id, contact_id, stopped, at) SELECT v.page, v.contact, v.stop = 1, v.at FROM ? WHERE TRUE
+		ON CONFLICT (page_id, contact_id) DO UPDATE SET stopped = excluded.stopped, at = excluded.at
+		WHERE excluded.at > stops.at OR excluded.at = stops.at AND excluded.stopped`,
+		tx.Values("v", db.UUIDs("page", pages), db.UUIDs("contact", ids), db.Int64s("stop", stop), db.Times("at", at))).Error
+	if err != nil {
+		return fmt.Errorf("note who said stop: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,96 @@
+package loop
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"beckon/internal/campaign"
+	"beckon/internal/channel"
+	"beckon/internal/contact"
+	"beckon/internal/db"
+	"beckon/internal/fault"
+	"beckon/internal/queue"
+)
+
+// thank sends the thanks and writes down what came of them. Only thanks that
+// were definitely not taken are sent again.
+func (l *Loop) thank(ctx context.Context, t turn) error {
+	body, err := l.compose(ctx, t)
+	if fault.Is(err, fault.Invalid) {
+		return l.thanked(ctx, t, l.Now(), refused(err))
+	}
+	if err != nil {
+		return errors.Join(err, l.back(ctx, t))
+	}
+	began := l.Now()
+	r, err := l.Speaker.Say(ctx, t.Page, channel.Window, channel.Message{To: t.PSID, Body: body})
+	if err != nil && r.Outcome == "" { // it never came to a call
+		return errors.Join(err, l.back(ctx, t))
+	}
+	return errors.Join(l.thanked(ctx, t, began, r), err)
+}
+
+func (l *Loop) compose(ctx context.Context, t turn) ([]byte, error) {
+	c, err := l.Contacts.Get(ctx, t.ContactID)
+	if err != nil {
+		return nil, err
+	}
+	return t.def.Thank(t.PageName, recipient(c, t.PSID, l.Link(t.DeliveryID)))
+}
+
+func recipient(c contact.Contact, psid, link string) campaign.Recipient {
+	return campaign.Recipient{To: psid, ExternalID: c.ExternalID, FirstName: c.FirstName, LastName: c.LastName, Email: c.Email, Phone: c.Phone,
+		Locale: c.Locale, Attributes: json.RawMessage(c.Attributes), Link: link}
+}
+
+func refused(err error) channel.Result {
+	r := channel.Result{Outcome: channel.Refused}
+	var f *fault.Error
+	if errors.As(err, &f) {
+		r.Code = f.Code
+	}
+	return r
+}
+
+// back puts thanks that were not sent where they were.
+func (l *Loop) back(ctx context.Context, t turn) error {
+	t.State = Due
+	return l.settle(ctx, t.FollowUp)
+}
+
+// thanked acts on what came of the thanks.
+func (l *Loop) thanked(ctx context.Context, t turn, began time.Time, r channel.Result) error {
+	f := t.FollowUp
+	f.ProviderID, f.Code = r.ProviderID, r.Code
+	switch r.Outcome {
+	case channel.TryLater, channel.StopTheLine:
+		f.State = Due
+	case channel.Accepted, channel.Unknown, channel.Refused:
+		f.Thanks, f.State = string(r.Outcome), Asking
+	default:
+		f.Thanks, f.State, f.Reason = string(r.Outcome), Done, "not_reached"
+	}
+	err := l.DB.Transact(context.WithoutCancel(ctx), func(tx *db.Tx) error {
+		if err := l.mark(ctx, tx, t, began, r.Outcome); err != nil {
+			return err
+		}
+		return l.save(tx, f)
+	})
+	if err == nil && f.State == Due {
+		return queue.Later(max(r.RetryAfter, soon))
+	}
+	return err
+}
+
+// mark notes what a refusal tells of the person.
+func (l *Loop) mark(ctx context.Context, tx *db.Tx, t turn, began time.Time, o channel.Outcome) error {
+	switch o {
+	case channel.Gone:
+		return l.Contacts.Block(ctx, tx, t.Page, []string{t.PSID}, began)
+	case channel.TokenDead:
+		return l.Contacts.CloseWindow(ctx, tx, t.Page, []string{t.PSID}, began)
+	}
+	return nil
+}
