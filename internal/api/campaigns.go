@@ -21,7 +21,7 @@ func (s *Server) CreateCampaign(ctx context.Context, r gen.CreateCampaignRequest
 	}
 	draft := campaign.Patch{Name: &r.Body.Name, PageID: &r.Body.PageID, Topic: &r.Body.Topic, Audience: r.Body.Audience,
 		Content: &src, FallThrough: r.Body.FallThrough, StartsAt: r.Body.StartsAt, StartsLocal: r.Body.StartsLocal, EndsAt: r.Body.EndsAt,
-		AllowedHours: r.Body.AllowedHours, EscalateAfterHours: r.Body.EscalateAfterHours}
+		AllowedHours: r.Body.AllowedHours, EscalateAfterHours: r.Body.EscalateAfterHours, FollowUp: r.Body.FollowUp}
 	if r.Body.Route != nil {
 		draft.Route = routeOf(r.Body.Route)
 	}
@@ -66,12 +66,15 @@ func (s *Server) UpdateCampaign(ctx context.Context, r gen.UpdateCampaignRequest
 	b := r.Body
 	change := campaign.Patch{Name: b.Name, PageID: b.PageID, Topic: b.Topic, Audience: b.Audience.Value, FallThrough: b.FallThrough,
 		StartsAt: b.StartsAt.Pointer(), StartsLocal: b.StartsLocal, EndsAt: b.EndsAt.Pointer(),
-		AllowedHours: b.AllowedHours.Value, EscalateAfterHours: b.EscalateAfterHours.Pointer()}
+		AllowedHours: b.AllowedHours.Value, EscalateAfterHours: b.EscalateAfterHours.Pointer(), FollowUp: b.FollowUp.Value}
 	if b.Audience.Null {
 		change.Audience = json.RawMessage("{}")
 	}
 	if b.AllowedHours.Null {
 		change.AllowedHours = json.RawMessage("null")
+	}
+	if b.FollowUp.Null {
+		change.FollowUp = json.RawMessage("null")
 	}
 	if b.Route.Set {
 		change.Route = routeOf(b.Route.Value)
@@ -175,6 +178,9 @@ func (s *Server) campaignAnswer(c campaign.Campaign) (gen.Campaign, error) {
 		CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, StartedAt: c.StartedAt, FinishedAt: c.FinishedAt}
 	if c.AllowedHours != nil {
 		out.AllowedHours = gen.AllowedHours(*c.AllowedHours)
+	}
+	if c.FollowUp != nil {
+		out.FollowUp = gen.FollowUp(*c.FollowUp)
 	}
 	if c.EscalateAfterHours > 0 {
 		out.EscalateAfterHours = &c.EscalateAfterHours

@@ -41,8 +41,8 @@ type place struct {
 	PSID         string
 	LastActionAt *time.Time
 	BlockedAt    *time.Time
+	HeldUntil    *time.Time // another app holds the conversation
 	Stopped      bool
-	Held         bool `gorm:"-"`
 }
 
 // follow takes one step after the other. Each is written down before it is
@@ -134,7 +134,7 @@ func (f *FollowUp) end(why string) {
 // look reads where the person stands.
 func (l *Loop) look(tx *db.Tx, f FollowUp) (p place, err error) {
 	var found []place
-	err = tx.Raw(`SELECT c.page_id AS page, p.name AS page_name, c.state AS campaign, COALESCE(a.psid, '') AS psid, a.last_action_at, a.blocked_at,
+	err = tx.Raw(`SELECT c.page_id AS page, p.name AS page_name, c.state AS campaign, COALESCE(a.psid, '') AS psid, a.last_action_at, a.blocked_at, a.held_until,
 			COALESCE(s.stopped, FALSE) AS stopped
 		FROM campaigns c JOIN pages p ON p.id = c.page_id
 			LEFT JOIN messenger_addresses a ON a.page_id = c.page_id AND a.contact_id = ?
@@ -143,11 +143,7 @@ func (l *Loop) look(tx *db.Tx, f FollowUp) (p place, err error) {
 	if err != nil || len(found) == 0 {
 		return p, fmt.Errorf("look where somebody stands: %w", errors.Join(err, errGone))
 	}
-	p = found[0]
-	if l.Held != nil {
-		p.Held, err = l.Held(tx, p.Page, f.ContactID)
-	}
-	return p, err
+	return found[0], nil
 }
 
 var errGone = errors.New("the campaign or its page is gone")
@@ -163,7 +159,7 @@ func (t *turn) closed(now time.Time) string {
 		return "blocked"
 	case t.Stopped:
 		return "stopped"
-	case t.Held:
+	case t.HeldUntil != nil && now.Before(*t.HeldUntil):
 		return "thread_held"
 	case t.LastActionAt == nil || now.Sub(*t.LastActionAt) >= window-windowMargin:
 		return "window_closed"

@@ -61,8 +61,6 @@ type Parts struct {
 	Ask func(ctx context.Context, contactID, pageID uuid.UUID, topic string) (string, error)
 	// Capture asks for an address, in the same manner.
 	Capture func(ctx context.Context, contactID, pageID uuid.UUID, q content.Question) (string, error)
-	// Held reports whether another app holds the conversation. Nil is never.
-	Held func(tx *db.Tx, pageID, contactID uuid.UUID) (bool, error)
 	Link func(delivery int64) string // the personal link of a delivery
 	Log  *slog.Logger
 	Now  func() time.Time

@@ -180,6 +180,12 @@ const (
 	PageHealthTokenWorks   PageHealthToken = "works"
 )
 
+// Defines values for QuestionChannel.
+const (
+	QuestionChannelEmail QuestionChannel = "email"
+	QuestionChannelSMS   QuestionChannel = "sms"
+)
+
 // Defines values for QuickReplyContentType.
 const (
 	QuickReplyContentTypeText            QuickReplyContentType = "text"
@@ -332,9 +338,12 @@ type Campaign struct {
 	EscalationOf *openapi_types.UUID `json:"escalation_of"`
 	FallThrough  bool                `json:"fall_through"`
 	FinishedAt   *time.Time          `json:"finished_at"`
-	ID           openapi_types.UUID  `json:"id"`
-	Name         string              `json:"name"`
-	PageID       openapi_types.UUID  `json:"page_id"`
+
+	// FollowUp What follows when somebody reacts; `null` is nothing.
+	FollowUp FollowUp           `json:"follow_up"`
+	ID       openapi_types.UUID `json:"id"`
+	Name     string             `json:"name"`
+	PageID   openapi_types.UUID `json:"page_id"`
 
 	// Route The lanes to try, in order of preference.
 	Route     Route      `json:"route"`
@@ -372,9 +381,12 @@ type CampaignCreate struct {
 	EscalateAfterHours *int `json:"escalate_after_hours,omitempty"`
 
 	// FallThrough Go on to the next open lane after a definite refusal.
-	FallThrough *bool              `json:"fall_through,omitempty"`
-	Name        string             `json:"name"`
-	PageID      openapi_types.UUID `json:"page_id"`
+	FallThrough *bool `json:"fall_through,omitempty"`
+
+	// FollowUp What follows when somebody reacts; `null` is nothing.
+	FollowUp FollowUp           `json:"follow_up,omitempty"`
+	Name     string             `json:"name"`
+	PageID   openapi_types.UUID `json:"page_id"`
 
 	// Route The lanes to try, in order of preference.
 	Route Route `json:"route,omitempty"`
@@ -410,11 +422,14 @@ type CampaignPatch struct {
 	EndsAt patch.Field[time.Time] `json:"ends_at"`
 
 	// EscalateAfterHours One more message, on the next open link-back lane, to everybody who neither came back nor replied this long after a Messenger delivery; `null` or 0 is never.
-	EscalateAfterHours patch.Field[int]    `json:"escalate_after_hours"`
-	FallThrough        *bool               `json:"fall_through,omitempty"`
-	Name               *string             `json:"name,omitempty"`
-	PageID             *openapi_types.UUID `json:"page_id,omitempty"`
-	Route              patch.Field[Route]  `json:"route"`
+	EscalateAfterHours patch.Field[int] `json:"escalate_after_hours"`
+	FallThrough        *bool            `json:"fall_through,omitempty"`
+
+	// FollowUp What follows when somebody reacts; `null` is nothing.
+	FollowUp patch.Field[FollowUp] `json:"follow_up"`
+	Name     *string               `json:"name,omitempty"`
+	PageID   *openapi_types.UUID   `json:"page_id,omitempty"`
+	Route    patch.Field[Route]    `json:"route"`
 
 	// StartsAt When the campaign begins; `null` is as soon as it is started.
 	StartsAt patch.Field[time.Time] `json:"starts_at"`
@@ -768,6 +783,13 @@ type FieldError struct {
 	// Pointer JSON pointer to the field (RFC 6901).
 	Pointer string `json:"pointer"`
 }
+
+// FollowUp What follows when a person reacts to the campaign - replies, taps, or comes back by the personal link - while their
+// 24-hour window is open: thanks, then the "Notify Me" message, then a question for an address, each if it is given.
+//
+// It comes within seconds, once for each person, and not at all when another app holds the conversation, when the person
+// told the bot to stop, or more than an hour after the reaction. What may or may not have gone out is not sent again.
+type FollowUp = json.RawMessage
 
 // Health defines model for Health.
 type Health struct {
@@ -1159,6 +1181,29 @@ type Problem struct {
 
 // PSID Page-scoped id of the person.
 type PSID = string
+
+// Question Asks in Messenger for an address to be contacted at. The texts are plain, no templates: what was asked is kept as the evidence
+// of the consent. The message ends with `consent_text`, and offers the address in the person's profile and a button that says no.
+type Question struct {
+	// AgainText Sent once, to an answer that is no such address.
+	AgainText *string         `json:"again_text,omitempty"`
+	Channel   QuestionChannel `json:"channel"`
+
+	// ConsentText What the person agrees to by answering.
+	ConsentText string `json:"consent_text"`
+
+	// DeclineText The button that says no; left out, "No, thank you".
+	DeclineText *string `json:"decline_text,omitempty"`
+
+	// Text The question.
+	Text string `json:"text"`
+
+	// ThanksText Sent to an answer that is one; left out, "Thank you, noted."
+	ThanksText *string `json:"thanks_text,omitempty"`
+}
+
+// QuestionChannel defines model for Question.Channel.
+type QuestionChannel string
 
 // QuickReply A `text`, which is what it is when `content_type` is left out, needs a `title` and a `payload`. `user_email` and `user_phone_number` offer the person their
 // own address to send by a tap; they have neither, and are not shown to those of whom Messenger knows none.
