@@ -38,7 +38,7 @@ type place struct {
 	Page         uuid.UUID
 	PageName     string
 	Campaign     campaign.State
-	PSID         string
+	PSID         string `gorm:"column:psid"`
 	LastActionAt *time.Time
 	BlockedAt    *time.Time
 	HeldUntil    *time.Time // another app holds the conversation

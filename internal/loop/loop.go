@@ -61,9 +61,9 @@ type Parts struct {
 	Ask func(ctx context.Context, contactID, pageID uuid.UUID, topic string) (string, error)
 	// Capture asks for an address, in the same manner.
 	Capture func(ctx context.Context, contactID, pageID uuid.UUID, q content.Question) (string, error)
-	Link func(delivery int64) string // the personal link of a delivery
-	Log  *slog.Logger
-	Now  func() time.Time
+	Link    func(delivery int64) string // the personal link of a delivery
+	Log     *slog.Logger
+	Now     func() time.Time
 }
 
 // Loop follows reactions up. It is a listener of callbacks.
