@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"strings"
+	"slices"
 
 	"beckon/internal/channel"
 	"beckon/internal/content"
@@ -79,17 +79,10 @@ func (c Campaign) following() (*Following, []content.Warning, error) {
 	}
 	var warnings []content.Warning
 	if f.Messenger != nil {
-		compiled, warned, err := content.Compile(content.Source{Messenger: f.Messenger})
-		for _, field := range fieldsOf(err) {
-			field.Pointer = moved(field.Pointer)
-			bad = append(bad, field)
-		}
-		for _, w := range warned {
-			if w.Code != content.WarnNothingToTap { // thanks need no answer
-				w.Pointer = moved(w.Pointer)
-				warnings = append(warnings, w)
-			}
-		}
+		compiled, warned, err := content.CompileMessenger(pointerFollowUp+"/messenger", *f.Messenger)
+		bad = append(bad, fieldsOf(err)...)
+		// Thanks need no answer.
+		warnings = slices.DeleteFunc(warned, func(w content.Warning) bool { return w.Code == content.WarnNothingToTap })
 		out.Thanks = compiled
 	}
 	if out.Topic = f.Ask.Topic; f.Ask.Yes && out.Topic == "" {
@@ -99,11 +92,6 @@ func (c Campaign) following() (*Following, []content.Warning, error) {
 		bad = append(bad, f.Capture.Check(pointerFollowUp+"/capture")...)
 	}
 	return out, warnings, fault.InvalidFields(bad...)
-}
-
-// moved is where a part of the content stands in a follow-up.
-func moved(pointer string) string {
-	return strings.Replace(pointer, "/content", pointerFollowUp, 1)
 }
 
 // askable looks up the topic that the follow-up asks for. Unsorted tokens cannot
@@ -141,8 +129,10 @@ func (s *Service) followsWithoutMessenger(def *Definition) []content.Warning {
 	return []content.Warning{{Pointer: pointerFollowUp, Code: "channel_absent", Detail: "Messenger is not set up on this server: nothing will follow."}}
 }
 
-// Thank renders the thanks for one person, as the "message" object of Messenger.
-func (d *Definition) Thank(page string, r Recipient) ([]byte, error) {
+// Thank is the message of thanks to one person. A fault that is Invalid says that
+// it cannot be said to them.
+func (d *Definition) Thank(page string, r Recipient) (channel.Message, error) {
 	v := d.vars(&r, page)
-	return d.FollowUp.Thanks.Messenger(&v)
+	body, err := d.FollowUp.Thanks.Messenger(&v)
+	return channel.Message{To: r.To, Body: body, Quiet: d.FollowUp.Thanks.NotificationType()}, err
 }

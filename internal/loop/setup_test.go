@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -235,7 +236,7 @@ func (b *bundle) say(psid, text string) {
 // got are the texts somebody has got; "[ask]" stands for a "Notify Me".
 func (b *bundle) got(psid string) (out []string) {
 	for _, m := range b.sim.Received(graphPage, psid) {
-		if m.Text == "" {
+		if strings.HasSuffix(m.Text, "[Notify Me]") {
 			m.Text = "[ask]"
 		}
 		out = append(out, m.Text)

@@ -17,7 +17,7 @@ import (
 // thank sends the thanks and writes down what came of them. Only thanks that
 // were definitely not taken are sent again.
 func (l *Loop) thank(ctx context.Context, t turn) error {
-	body, err := l.compose(ctx, t)
+	m, err := l.compose(ctx, t)
 	if fault.Is(err, fault.Invalid) {
 		return l.thanked(ctx, t, l.Now(), refused(err))
 	}
@@ -25,17 +25,17 @@ func (l *Loop) thank(ctx context.Context, t turn) error {
 		return errors.Join(err, l.back(ctx, t))
 	}
 	began := l.Now()
-	r, err := l.Speaker.Say(ctx, t.Page, channel.Window, channel.Message{To: t.PSID, Body: body})
+	r, err := l.Speaker.Say(ctx, t.Page, channel.Window, m)
 	if err != nil && r.Outcome == "" { // it never came to a call
 		return errors.Join(err, l.back(ctx, t))
 	}
 	return errors.Join(l.thanked(ctx, t, began, r), err)
 }
 
-func (l *Loop) compose(ctx context.Context, t turn) ([]byte, error) {
+func (l *Loop) compose(ctx context.Context, t turn) (channel.Message, error) {
 	c, err := l.Contacts.Get(ctx, t.ContactID)
 	if err != nil {
-		return nil, err
+		return channel.Message{}, err
 	}
 	return t.def.Thank(t.PageName, recipient(c, t.PSID, l.Link(t.DeliveryID)))
 }
