@@ -128,7 +128,7 @@ func (a *app) wireEngine() {
 		Link:        func(id int64) string { return a.config.PublicURL + "/l/" + links.Code(id) },
 		Unsubscribe: func(id int64) string { return a.config.PublicURL + "/u/" + unsubscribes.Code(id) },
 		Mark:        marks.Code,
-		Segments:    sms.Segments, Log: a.log, Now: now,
+		Segments:    sms.Segments, AskAgain: a.config.AskAgain, Log: a.log, Now: now,
 	}, size)
 	a.optIns = token.NewService(a.tokens, token.Options{Pages: a.pages, Asker: a.channels.asker(), Guard: a.config.AskAgain,
 		Notice: a.config.TokenNotice, Held: a.contacts.HoldThreads})

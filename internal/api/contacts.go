@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"beckon/internal/api/gen"
+	"beckon/internal/audience"
 	"beckon/internal/contact"
 	"beckon/internal/route"
 	"beckon/internal/token"
@@ -44,7 +45,11 @@ func (s *Server) ListContacts(ctx context.Context, r gen.ListContactsRequestObje
 		return nil, err
 	}
 	filter := contact.Filter{Email: orZero(q.Email), Phone: orZero(q.Phone), ExternalID: orZero(q.ExternalID),
-		Query: orZero(q.Q), HasToken: orZero(q.HasToken)}
+		Query: orZero(q.Q), HasToken: orZero(q.HasToken), Guard: s.OptIns.Guard()}
+	var err error
+	if filter.Audience, err = audience.Parse(json.RawMessage(orZero(q.Audience))); err != nil {
+		return nil, inQuery(err)
+	}
 	rows, last, err := s.Contacts.List(ctx, filter, after, limitOf(q.Limit))
 	if err != nil {
 		return nil, err

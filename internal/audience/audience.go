@@ -56,7 +56,8 @@ type rule struct {
 	op     Op
 	values []value   // one, but for In; none for Exists
 	want   bool      // with Exists
-	page   uuid.UUID // with has_token: on this Page only; uuid.Nil for any
+	page   uuid.UUID // with has_token and may_be_asked: on this Page only; uuid.Nil for any
+	stack  bool      // with may_be_asked: also who holds a token for the topic
 }
 
 type valueKind string

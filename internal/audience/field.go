@@ -14,6 +14,7 @@ const (
 	timeField      fieldKind = "time"
 	attributeField fieldKind = "attribute"
 	tokenField     fieldKind = "token"
+	askableField   fieldKind = "askable"
 )
 
 // field is something known of a contact.
@@ -37,6 +38,7 @@ func columns() map[string]field {
 		"consents.sms":   {kind: consentField, column: "sms_consent_status"},
 		"consents.email": {kind: consentField, column: "email_consent_status"},
 		"has_token":      {kind: tokenField},
+		"may_be_asked":   {kind: askableField},
 	}
 }
 
@@ -51,6 +53,10 @@ func fieldOf(name string) (field, bool) {
 	return f, ok
 }
 
+// ofTopics reports whether the field's values are topics, and its rules may
+// name a Page.
+func (f field) ofTopics() bool { return f.kind == tokenField || f.kind == askableField }
+
 // ops are the operators a field of this kind takes.
 func (k fieldKind) ops() []Op {
 	switch k {
@@ -58,6 +64,8 @@ func (k fieldKind) ops() []Op {
 		return []Op{Eq, Ne, In, Exists, Contains, StartsWith}
 	case consentField, tokenField:
 		return []Op{Eq, Ne, In, Exists}
+	case askableField:
+		return []Op{Eq, Ne, In}
 	case timeField:
 		return []Op{Gt, Gte, Lt, Lte}
 	}

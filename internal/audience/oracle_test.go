@@ -18,6 +18,21 @@ type person struct {
 	attributes map[string]any
 	created    time.Time
 	tokens     []held
+	near       []near
+}
+
+// near is a Messenger address, and the permissions asked for there.
+type near struct {
+	page    uuid.UUID
+	acted   time.Duration // ago; 0 is never
+	blocked bool
+	held    time.Duration // from now; 0 is not held
+	asked   []request
+}
+
+type request struct {
+	topic, state, code string
+	ago                time.Duration
 }
 
 type held struct {
@@ -40,6 +55,9 @@ func (p person) matches(r rules) bool {
 		return !p.matches(member.(rules))
 	}
 	field, op, value := r["field"].(string), r["op"].(string), r["value"]
+	if field == "may_be_asked" {
+		return p.mayBeAsked(value, r["page"], r["stack"] == true) != (op == "ne")
+	}
 	if field == "has_token" {
 		return p.hasToken(op, value, r["page"])
 	}
@@ -163,4 +181,21 @@ func (p person) hasToken(op string, value, page any) bool {
 		return true
 	})
 	return has != (op == "ne" || op == "exists" && value == false)
+}
+
+func (p person) mayBeAsked(value, page any, stack bool) bool {
+	topics, many := value.([]any)
+	if !many {
+		topics = []any{value}
+	}
+	return slices.ContainsFunc(p.near, func(n near) bool {
+		if n.blocked || n.acted == 0 || n.acted >= 24*time.Hour-5*time.Minute || n.held > 0 || page != nil && page != n.page.String() {
+			return false
+		}
+		return slices.ContainsFunc(topics, func(t any) bool {
+			return t == "courses" && (stack || !p.hasToken("eq", t, n.page.String())) && !slices.ContainsFunc(n.asked, func(r request) bool {
+				return r.topic == t && r.ago < guard && (r.state != "failed" || r.code == "613/1893016")
+			})
+		})
+	})
 }

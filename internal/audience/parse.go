@@ -151,16 +151,18 @@ func (p *parser) rule(m map[string]json.RawMessage, at string) rule {
 	}
 	f, ok := p.field(m["field"], at+"/field")
 	if !ok {
-		p.known(m, at, "field", "op", "value", "page")
+		p.known(m, at, "field", "op", "value", "page", "stack")
 		return rule{}
 	}
 	r := rule{field: f}
-	if f.kind == tokenField {
-		p.known(m, at, "field", "op", "value", "page")
-		r.page = p.page(m["page"], at+"/page")
-	} else {
-		p.known(m, at, "field", "op", "value")
+	keys := []string{"field", "op", "value"}
+	if f.ofTopics() {
+		keys, r.page = append(keys, "page"), p.page(m["page"], at+"/page")
 	}
+	if f.kind == askableField {
+		keys, r.stack = append(keys, "stack"), m["stack"] != nil && p.truth(m["stack"], at+"/stack")
+	}
+	p.known(m, at, keys...)
 	if r.op, ok = p.op(m["op"], at+"/op", f.kind); ok {
 		p.values(&r, m["value"], at+"/value")
 	}
@@ -207,6 +209,13 @@ func (p *parser) word(raw json.RawMessage, at string) (string, bool) {
 		return *s, true
 	}
 	return "", false
+}
+
+func (p *parser) truth(raw json.RawMessage, at string) (is bool) {
+	if string(bytes.TrimSpace(raw)) == "null" || json.Unmarshal(raw, &is) != nil {
+		p.fault(at, "type", "Must be true or false.")
+	}
+	return is
 }
 
 func (p *parser) page(raw json.RawMessage, at string) uuid.UUID {

@@ -98,7 +98,7 @@ func (r *rule) refuses(v value) (code, detail string) {
 		return "length", "Must not be empty; exists with false finds what is not there."
 	case r.field.kind == consentField && v.text != "subscribed" && v.text != "unsubscribed":
 		return "enum", "Must be subscribed or unsubscribed."
-	case r.field.kind == tokenField && !slug.MatchString(v.text):
+	case r.field.ofTopics() && !slug.MatchString(v.text):
 		return "pattern", "Must be the slug of a topic."
 	}
 	return "", ""

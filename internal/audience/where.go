@@ -13,18 +13,24 @@ import (
 // Where returns the rules as a condition over contacts, with its arguments,
 // for GORM's Raw, Exec and Where:
 //
-//	sql, args := a.Where("c")
+//	sql, args := a.Where("c", audience.Moment{Now: now, Guard: guard})
 //	tx.Raw("SELECT c.id FROM contacts c WHERE c.id > ? AND ("+sql+")", append([]any{after}, args...)...)
 //
 // The alias is that of contacts; it becomes part of the SQL, so it must not
 // come from input. The condition is true or false, never NULL. A token counts
 // until the job that lets it expire has come by.
-func (a Audience) Where(alias string) (sql string, args []any) {
+func (a Audience) Where(alias string, at Moment) (sql string, args []any) {
 	if a.root == nil {
 		return "TRUE", nil
 	}
-	c := a.root.where(alias)
+	c := scope{alias, at}.node(a.root)
 	return c.sql, c.args
+}
+
+// scope is what a condition stands in.
+type scope struct {
+	alias string
+	at    Moment
 }
 
 // cond is a piece of SQL with its arguments.
@@ -33,24 +39,32 @@ type cond struct {
 	args []any
 }
 
-func (n *node) where(alias string) cond {
+func (s scope) node(n *node) cond {
 	switch n.joint {
 	case jointAll:
-		return joined(" AND ", n.of, alias)
+		return s.joined(" AND ", n.of)
 	case jointAny:
-		return joined(" OR ", n.of, alias)
+		return s.joined(" OR ", n.of)
 	case jointNot:
-		return n.of[0].where(alias).negated()
+		return s.node(&n.of[0]).negated()
 	}
-	return n.rule.where(alias)
+	return s.rule(n.rule)
 }
 
-func joined(by string, nodes []node, alias string) cond {
+func (s scope) joined(by string, nodes []node) cond {
 	conds := make([]cond, len(nodes))
 	for i := range nodes {
-		conds[i] = nodes[i].where(alias)
+		conds[i] = s.node(&nodes[i])
 	}
 	return join(by, conds)
+}
+
+// rule is the condition of one rule.
+func (s scope) rule(r rule) cond {
+	if r.field.kind == askableField {
+		return r.whereAskable(s.alias, s.at)
+	}
+	return r.where(s.alias)
 }
 
 func join(by string, conds []cond) cond {

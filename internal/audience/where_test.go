@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -22,6 +23,9 @@ var (
 	start   = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
 	pageIDs = []uuid.UUID{uuid.MustParse("0198c5a4-7d3e-7c21-9a54-3f1c2b7d8e01"), uuid.MustParse("0198c5a4-7d3e-7c21-9a54-3f1c2b7d8e02")}
 )
+
+// guard is how long nobody is asked again.
+const guard = 7 * 24 * time.Hour
 
 const textColumns = "first_name last_name locale time_zone external_id email phone"
 
@@ -75,8 +79,29 @@ func people() *rapid.Generator[person] {
 				page:   rapid.SampledFrom(pageIDs).Draw(t, "page"),
 			})
 		}
+		for _, page := range pageIDs {
+			if rapid.Bool().Draw(t, "near") {
+				p.near = append(p.near, nearby(t, page))
+			}
+		}
 		return p
 	})
+}
+
+func nearby(t *rapid.T, page uuid.UUID) near {
+	day := 24 * time.Hour
+	n := near{page: page, blocked: rapid.IntRange(0, 4).Draw(t, "blocked") == 0,
+		acted: rapid.SampledFrom([]time.Duration{0, time.Hour, time.Hour, day - 5*time.Minute - time.Microsecond, day - 5*time.Minute, 2 * day}).Draw(t, "acted"),
+		held:  rapid.SampledFrom([]time.Duration{0, 0, 0, -time.Hour, time.Hour}).Draw(t, "held")}
+	for range rapid.IntRange(0, 2).Draw(t, "requests") {
+		n.asked = append(n.asked, request{
+			topic: rapid.SampledFrom([]string{"courses", "unsorted"}).Draw(t, "asked for"),
+			state: rapid.SampledFrom([]string{"sent", "failed", "failed"}).Draw(t, "state"),
+			code:  rapid.SampledFrom([]string{"", "613/1893016"}).Draw(t, "code"),
+			ago:   rapid.SampledFrom([]time.Duration{time.Minute, guard - time.Microsecond, guard, 2 * guard}).Draw(t, "asked ago"),
+		})
+	}
+	return n
 }
 
 func anyRules(depth int) *rapid.Generator[rules] {
@@ -103,7 +128,7 @@ func anyRule(t *rapid.T) rules {
 	var op string
 	var one *rapid.Generator[any]
 	r := rules{}
-	switch rapid.SampledFrom([]string{"text", "consent", "time", "token", "attribute", "attribute"}).Draw(t, "kind") {
+	switch rapid.SampledFrom([]string{"text", "consent", "time", "token", "askable", "attribute", "attribute"}).Draw(t, "kind") {
 	case "text":
 		r["field"] = rapid.SampledFrom(strings.Fields(textColumns)).Draw(t, "field")
 		op, one = rapid.SampledFrom([]string{"eq", "ne", "in", "exists", "contains", "starts_with"}).Draw(t, "op"), texts().AsAny()
@@ -119,6 +144,15 @@ func anyRule(t *rapid.T) rules {
 		op, one = rapid.SampledFrom([]string{"eq", "ne", "in", "exists"}).Draw(t, "op"), rapid.SampledFrom([]any{"courses", "unsorted", "nobody"})
 		if rapid.Bool().Draw(t, "on a page") {
 			r["page"] = rapid.SampledFrom(pageIDs).Draw(t, "page").String()
+		}
+	case "askable":
+		r["field"] = "may_be_asked"
+		op, one = rapid.SampledFrom([]string{"eq", "ne", "in"}).Draw(t, "op"), rapid.SampledFrom([]any{"courses", "unsorted", "nobody"})
+		if rapid.Bool().Draw(t, "on a page") {
+			r["page"] = rapid.SampledFrom(pageIDs).Draw(t, "page").String()
+		}
+		if rapid.Bool().Draw(t, "stacks") {
+			r["stack"] = rapid.Bool().Draw(t, "stack")
 		}
 	default:
 		r["field"] = "attributes." + rapid.SampledFrom(attributeNames()).Draw(t, "field")
@@ -230,6 +264,29 @@ func insert(tx *db.Tx, p person, seen map[string]bool) error {
 		err = tx.Exec(`INSERT INTO tokens (id, contact_id, page_id, topic, value, value_hash, status, source, granted_at, expires_at, updated_at)
 			VALUES (?, ?, ?, ?, ?, ?, ?, 'api', ?, ?, ?)`, uuid.New(), p.id, h.page, h.topic, []byte("x"), fmt.Appendf(nil, "%s%d", p.id, i), h.status, start, start.AddDate(1, 0, 0), start).Error
 	}
+	for _, n := range p.near {
+		err = errors.Join(err, n.insert(tx, p.id))
+	}
+	return err
+}
+
+func (n near) insert(tx *db.Tx, contact uuid.UUID) error {
+	var acted, blocked, held any
+	if n.acted > 0 {
+		acted = start.Add(-n.acted)
+	}
+	if n.blocked {
+		blocked = start
+	}
+	if n.held != 0 {
+		held = start.Add(n.held)
+	}
+	err := tx.Exec(`INSERT INTO messenger_addresses (page_id, psid, contact_id, last_action_at, blocked_at, held_until, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		n.page, contact.String(), contact, acted, blocked, held, start).Error
+	for _, r := range n.asked {
+		err = errors.Join(err, tx.Exec(`INSERT INTO opt_in_requests (id, contact_id, page_id, topic, state, code, asked_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+			uuid.New(), contact, n.page, r.topic, r.state, r.code, start.Add(-r.ago), start).Error)
+	}
 	return err
 }
 
@@ -242,7 +299,7 @@ func exec(t *testing.T, d *db.DB, sql string, args ...any) {
 func pick(t require.TestingT, d *db.DB, raw string) []uuid.UUID {
 	a, err := audience.Parse(json.RawMessage(raw))
 	require.NoError(t, err, "%.300s", raw)
-	sql, args := a.Where("c")
+	sql, args := a.Where("c", audience.Moment{Now: start, Guard: guard})
 	ids := []uuid.UUID{}
 	rows, err := d.Read(context.Background()).Raw("SELECT c.id FROM contacts c WHERE c.id > ? AND ("+sql+") ORDER BY c.id LIMIT ?",
 		append(append([]any{uuid.Nil}, args...), 100)...).Rows()

@@ -77,6 +77,13 @@ type Definition struct {
 	Schedule
 }
 
+// Where returns the audience as a condition over contacts, which have the given
+// alias: see audience.Audience.Where. Guard is how long a person is not asked again
+// for a permission.
+func (d *Definition) Where(alias string, now time.Time, guard time.Duration) (sql string, args []any) {
+	return d.Audience.Where(alias, audience.Moment{Now: now, Guard: guard})
+}
+
 // Lanes reads the stored route.
 func (c Campaign) Lanes() ([]channel.Lane, error) {
 	var lanes []channel.Lane

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
+	"beckon/internal/audience"
 	"beckon/internal/db"
 	"beckon/internal/fault"
 )
@@ -32,6 +34,8 @@ type Filter struct {
 	Email, Phone, ExternalID string // the whole value
 	Query                    string // part of a name, an address or an external id
 	HasToken                 string // topic of a token that can still be used
+	Audience                 audience.Audience
+	Guard                    time.Duration // how long a person is not asked again, for audiences of those who may be
 }
 
 // List returns contacts, newest first, and the id after which the next page
@@ -77,6 +81,10 @@ func (s *Store) filter(q *gorm.DB, f Filter) (*gorm.DB, bool) {
 	}
 	if f.HasToken != "" {
 		q = q.Where("EXISTS (SELECT 1 FROM tokens t WHERE t.contact_id = contacts.id AND t.topic = ? AND t.status = 'available' AND t.expires_at > ?)", f.HasToken, s.now())
+	}
+	if !f.Audience.Everyone() {
+		where, args := f.Audience.Where("contacts", audience.Moment{Now: s.now(), Guard: f.Guard})
+		q = q.Where("("+where+")", args...)
 	}
 	return q, possible
 }

@@ -62,6 +62,9 @@ type Parts struct {
 	Mark func(delivery int64) string
 	// Segments counts the parts of an SMS, for the preview.
 	Segments func(text string) int
+	// AskAgain is how long a person is not asked again for a permission, for
+	// audiences of those who may be; 0 means token.DefaultGuard.
+	AskAgain time.Duration
 	Log      *slog.Logger
 	Now      func() time.Time
 	// Wait returns after d, or when ctx ends; nil is by the real clock.
@@ -104,6 +107,9 @@ func New(p Parts, size Sizes) *Engine {
 	e := &Engine{Parts: p, db: p.DB, size: size, chunks: newChunks(size.Batch), channels: map[channel.Kind]bool{}}
 	if e.Wait == nil {
 		e.Wait = wait
+	}
+	if e.AskAgain == 0 {
+		e.AskAgain = token.DefaultGuard
 	}
 	for kind := range p.Senders {
 		e.channels[kind] = true

@@ -78,7 +78,7 @@ func (e *Engine) planPage(ctx context.Context, c *campaign.Campaign, def *campai
 	if c.PlannedTo != nil {
 		after = *c.PlannedTo
 	}
-	where, args := def.Audience.Where("c")
+	where, args := def.Where("c", s.now, e.AskAgain)
 	crowd, err := s.crowd(e.db.Read(ctx), audienceOf{where, args, after, *c.PlannedUntil, e.size.Page, false})
 	if err != nil {
 		return false, err

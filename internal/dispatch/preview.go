@@ -68,7 +68,7 @@ func (e *Engine) Preview(ctx context.Context, c campaign.Campaign) (Preview, err
 	if err != nil {
 		return out, err
 	}
-	where, args := def.Audience.Where("c")
+	where, args := def.Where("c", s.now, e.AskAgain)
 	for after := uuid.Nil; ; {
 		crowd, err := s.crowd(e.db.Read(ctx), audienceOf{where, args, after, uuid.Max, e.size.Page, true})
 		if err != nil || len(crowd) == 0 {

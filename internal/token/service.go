@@ -53,6 +53,9 @@ func NewService(s *Store, o Options) *Service {
 	return &Service{Store: s, pages: o.Pages, asker: o.Asker, guard: o.Guard, notice: o.Notice, held: o.Held}
 }
 
+// Guard is how long a person is not asked again for the same topic.
+func (s *Service) Guard() time.Duration { return s.guard }
+
 // Ask sends the "Notify Me" message and returns the request with what came of
 // it: that the provider refused is a state, not an error. Invalid faults have
 // the codes no_address, window_closed, thread_held, asked_recently and

@@ -302,6 +302,11 @@ type Attributes = map[string]any
 //
 // Fields: `external_id`, `first_name`, `last_name`, `email`, `phone`, `locale`, `time_zone`, `created_at`,
 // `attributes.<name>`, `consents.sms`, `consents.email`, and `has_token`, whose value is a topic.
+//
+// `may_be_asked`, whose value is a topic too, finds people who can be asked for that permission right now: their window
+// is open, they are not blocked and nobody else holds their thread, they were not asked for the topic not long ago, the
+// page may ask, and they have not given it yet. With `"stack": true` it finds those who have, too: each tap is one more
+// message. `page` narrows both fields to one page.
 type Audience = json.RawMessage
 
 // Button `web_url` needs a `url`, `postback` a `payload`, `phone_number` a `payload` that is the number, with + and country code.
@@ -369,6 +374,11 @@ type CampaignCreate struct {
 	//
 	// Fields: `external_id`, `first_name`, `last_name`, `email`, `phone`, `locale`, `time_zone`, `created_at`,
 	// `attributes.<name>`, `consents.sms`, `consents.email`, and `has_token`, whose value is a topic.
+	//
+	// `may_be_asked`, whose value is a topic too, finds people who can be asked for that permission right now: their window
+	// is open, they are not blocked and nobody else holds their thread, they were not asked for the topic not long ago, the
+	// page may ask, and they have not given it yet. With `"stack": true` it finds those who have, too: each tap is one more
+	// message. `page` narrows both fields to one page.
 	Audience Audience `json:"audience,omitempty"`
 
 	// Content What is said, per channel. Every channel on the route needs its part before the start.
@@ -1566,6 +1576,9 @@ type ListContactsParams struct {
 
 	// HasToken Only people with a token for this topic that can still be used.
 	HasToken *Slug `form:"has_token,omitempty" json:"has_token,omitempty"`
+
+	// Audience Only people of this audience: its rules as JSON, URL-encoded. What they say of now is as of each call.
+	Audience *string `form:"audience,omitempty" json:"audience,omitempty"`
 }
 
 // CreateContactParams defines parameters for CreateContact.
@@ -2295,6 +2308,13 @@ func (w *ServerInterfaceWrapper) ListContacts(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "has_token", ctx.QueryParams(), &params.HasToken, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter has_token: %s", err))
+	}
+
+	// ------------- Optional query parameter "audience" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "audience", ctx.QueryParams(), &params.Audience, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter audience: %s", err))
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
