@@ -15,18 +15,21 @@ import (
 type compiler struct {
 	lexer    lexer
 	filters  []string
-	engines  map[mode]*liquid.Engine
+	engines  map[mode]*liquid.Engine // made when first asked for
 	fields   []fault.Field
 	warnings []Warning
 	attrs    bool // some text uses contact.attributes
 }
 
 func newCompiler() *compiler {
-	c := &compiler{lexer: newLexer(), filters: filterNames(), engines: map[mode]*liquid.Engine{}}
-	for _, m := range []mode{plain, line, markup, derived} {
+	return &compiler{lexer: newLexer(), filters: filterNames(), engines: map[mode]*liquid.Engine{}}
+}
+
+func (c *compiler) engine(m mode) *liquid.Engine {
+	if c.engines[m] == nil {
 		c.engines[m] = newEngine(m)
 	}
-	return c
+	return c.engines[m]
 }
 
 func (c *compiler) fail(pointer, code, format string, args ...any) {
@@ -70,7 +73,7 @@ func (c *compiler) checkSyntax(pointer, source string) {
 			c.fail(pointer, "bad_template", "Not valid Liquid.")
 		}
 	}()
-	if _, err := c.engines[plain].ParseString(source); err != nil {
+	if _, err := c.engine(plain).ParseString(source); err != nil {
 		c.fail(pointer, "bad_template", "Line %d: %s.", max(err.LineNumber(), 1), reason(err.Error()))
 	}
 }
@@ -125,7 +128,7 @@ func (c *compiler) hole(t *text, tokens []parser.Token, before string, m mode) *
 		source = "{% capture " + discard + " %}" + before + "{% endcapture %}" + source
 	}
 	h := &hole{mode: m, key: source}
-	compiled, err := c.engines[m].ParseString(source)
+	compiled, err := c.engine(m).ParseString(source)
 	if err != nil {
 		c.fail(t.pointer, "bad_template", "Line %d: %s.", tokens[0].SourceLoc.LineNo, reason(err.Error()))
 		return h

@@ -47,7 +47,7 @@ func TestQuickHolesWriteWhatTheEngineWrites(t *testing.T) {
 			require.Contains(t, source, "[", "only brackets need the engine here")
 			return
 		}
-		engine, bad := c.engines[m].ParseString(c.rewrite(read, read.tokens))
+		engine, bad := c.engine(m).ParseString(c.rewrite(read, read.tokens))
 		require.NoError(t, bad)
 		slow := hole{mode: m, template: engine}
 		f := &frame{vars: someVars().Draw(t, "vars")}
