@@ -196,7 +196,7 @@ func (a *app) handler() (http.Handler, error) {
 		Contract: contract, DB: a.db, Box: a.box, Keys: a.keys, Answers: a.answers, Log: a.log, Now: now, ImportLimit: a.config.MaxImport,
 		Contacts: a.contacts, Pages: a.pages, Tokens: a.tokens, OptIns: a.optIns, Campaigns: a.campaigns, Engine: a.engine,
 		Ledger: a.ledger, Lines: a.lines, Events: a.events, Inbox: a.inbox, Clicks: a.clicks, Links: a.coder(link.PurposeLink), Unsubscribes: a.coder(link.PurposeUnsubscribe),
-		MetaVerify: a.channels.verify(), PublicURL: a.config.PublicURL, Waiting: a.waiting,
+		MetaVerify: a.channels.verify(), Upload: a.channels.upload(), PublicURL: a.config.PublicURL, Waiting: a.waiting,
 	})
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/mail"
 
@@ -95,6 +96,14 @@ func (c channels) asker() token.Asker {
 		return nil
 	}
 	return c.messenger
+}
+
+// upload has Meta keep a file for a Page; nil without Messenger.
+func (c channels) upload() func(ctx context.Context, page channel.Page, kind, address string) (string, channel.Result) {
+	if c.messenger == nil {
+		return nil
+	}
+	return c.messenger.Upload
 }
 
 // verify answers Meta's check of the webhook address; nil without Messenger.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"beckon/internal/campaign"
+	"beckon/internal/channel"
 	"beckon/internal/contact"
 	"beckon/internal/db"
 	"beckon/internal/delivery"
@@ -48,7 +50,9 @@ type Parts struct {
 	// MetaVerify answers Meta's check of the webhook address; nil without
 	// Messenger.
 	MetaVerify func(mode, token, challenge string) (string, error)
-	PublicURL  string // where providers call us, without a slash at the end
+	// Upload has Meta keep a file for a Page; nil without Messenger.
+	Upload    func(ctx context.Context, page channel.Page, kind, address string) (id string, r channel.Result)
+	PublicURL string // where providers call us, without a slash at the end
 	// Waiting says in a sentence what the program waits for before it is ready;
 	// "" is nothing. It may be nil.
 	Waiting func() string

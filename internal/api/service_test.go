@@ -94,6 +94,7 @@ type service struct {
 	carriers map[channel.Kind]*carrier
 	mailKey  *ecdsa.PrivateKey
 	marks    link.Coder
+	upload   channel.Result // what Meta says to an upload
 }
 
 // eachService runs a test over both engines.
@@ -105,7 +106,8 @@ func eachService(t *testing.T, test func(t *testing.T, s *service)) {
 // newService sets everything up; channels named as absent are not.
 func newService(t *testing.T, d *db.DB, absent ...channel.Kind) *service {
 	t.Helper()
-	s := &service{bundle: &bundle{t: t, contract: contract(t), clock: newClock(), logs: &logs{}, db: d}, carriers: map[channel.Kind]*carrier{}}
+	s := &service{bundle: &bundle{t: t, contract: contract(t), clock: newClock(), logs: &logs{}, db: d}, carriers: map[channel.Kind]*carrier{},
+		upload: channel.Result{Outcome: channel.Accepted}}
 	log := slog.New(trail.Handler(slog.NewJSONHandler(s.logs, nil)))
 	box, err := seal.New(bytes.Repeat([]byte("s"), seal.MinSecret))
 	require.NoError(t, err)
@@ -155,6 +157,9 @@ func (s *service) wireChannels(p *Parts, log *slog.Logger, absent []channel.Kind
 	}
 	if receivers[channel.Messenger] != nil {
 		p.MetaVerify = meta.VerifySubscription
+		p.Upload = func(context.Context, channel.Page, string, string) (string, channel.Result) {
+			return "1745504518999123", s.upload
+		}
 	}
 	key := p.Box.Key("link")
 	p.Links, p.Unsubscribes = link.NewCoder(key, link.PurposeLink), link.NewCoder(key, link.PurposeUnsubscribe)

@@ -18,6 +18,14 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for AttachmentUploadType.
+const (
+	AttachmentUploadTypeAudio AttachmentUploadType = "audio"
+	AttachmentUploadTypeFile  AttachmentUploadType = "file"
+	AttachmentUploadTypeImage AttachmentUploadType = "image"
+	AttachmentUploadTypeVideo AttachmentUploadType = "video"
+)
+
 // Defines values for AttemptOutcome.
 const (
 	AttemptOutcomeAccepted  AttemptOutcome = "accepted"
@@ -275,6 +283,17 @@ type APIKeyList struct {
 	// NextCursor Give it as `cursor` to go on; `null` on the last page.
 	NextCursor *NextCursor `json:"next_cursor"`
 }
+
+// AttachmentUpload defines model for AttachmentUpload.
+type AttachmentUpload struct {
+	Type AttachmentUploadType `json:"type"`
+
+	// URL Public; at most 25 MB.
+	URL string `json:"url"`
+}
+
+// AttachmentUploadType defines model for AttachmentUpload.Type.
+type AttachmentUploadType string
 
 // Attempt One finished try of a delivery on one lane. What the provider put off, or could not take because its sender is stopped, is no
 // try and is not here.
@@ -1475,6 +1494,12 @@ type Unreachable struct {
 	Total   int64            `json:"total"`
 }
 
+// UploadedAttachment defines model for UploadedAttachment.
+type UploadedAttachment struct {
+	AttachmentID string `json:"attachment_id"`
+	Type         string `json:"type"`
+}
+
 // Warning defines model for Warning.
 type Warning struct {
 	// Code Stable, for programs.
@@ -1664,6 +1689,12 @@ type CreatePageParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// UploadAttachmentParams defines parameters for UploadAttachment.
+type UploadAttachmentParams struct {
+	// IdempotencyKey Any text that is new for each call you mean, such as a UUID.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListSuppressionsParams defines parameters for ListSuppressions.
 type ListSuppressionsParams struct {
 	Channel *SuppressionChannel `form:"channel,omitempty" json:"channel,omitempty"`
@@ -1737,6 +1768,9 @@ type CreatePageJSONRequestBody = PageCreate
 
 // UpdatePageApplicationMergePatchPlusJSONRequestBody defines body for UpdatePage for application/merge-patch+json ContentType.
 type UpdatePageApplicationMergePatchPlusJSONRequestBody = PagePatch
+
+// UploadAttachmentJSONRequestBody defines body for UploadAttachment for application/json ContentType.
+type UploadAttachmentJSONRequestBody = AttachmentUpload
 
 // CreateSuppressionJSONRequestBody defines body for CreateSuppression for application/json ContentType.
 type CreateSuppressionJSONRequestBody = SuppressionCreate
@@ -1863,6 +1897,9 @@ type ServerInterface interface {
 	// UpdatePage Change a page
 	// (PATCH /v1/pages/{id})
 	UpdatePage(ctx echo.Context, id ID) error
+	// UploadAttachment Upload a file once, to send it to many
+	// (POST /v1/pages/{id}/attachments)
+	UploadAttachment(ctx echo.Context, id ID, params UploadAttachmentParams) error
 	// ListSuppressions List or look up suppressions
 	// (GET /v1/suppressions)
 	ListSuppressions(ctx echo.Context, params ListSuppressionsParams) error
@@ -2855,6 +2892,42 @@ func (w *ServerInterfaceWrapper) UpdatePage(ctx echo.Context) error {
 	return err
 }
 
+// UploadAttachment converts echo context to params.
+func (w *ServerInterfaceWrapper) UploadAttachment(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UploadAttachmentParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UploadAttachment(ctx, id, params)
+	return err
+}
+
 // ListSuppressions converts echo context to params.
 func (w *ServerInterfaceWrapper) ListSuppressions(ctx echo.Context) error {
 	var err error
@@ -3110,6 +3183,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/pages/:id", wrapper.DeletePage, options.OperationMiddlewares["deletePage"]...)
 	router.GET(options.BaseURL+"/v1/pages/:id", wrapper.GetPage, options.OperationMiddlewares["getPage"]...)
 	router.PATCH(options.BaseURL+"/v1/pages/:id", wrapper.UpdatePage, options.OperationMiddlewares["updatePage"]...)
+	router.POST(options.BaseURL+"/v1/pages/:id/attachments", wrapper.UploadAttachment, options.OperationMiddlewares["uploadAttachment"]...)
 	router.GET(options.BaseURL+"/v1/suppressions", wrapper.ListSuppressions, options.OperationMiddlewares["listSuppressions"]...)
 	router.POST(options.BaseURL+"/v1/suppressions", wrapper.CreateSuppression, options.OperationMiddlewares["createSuppression"]...)
 	router.DELETE(options.BaseURL+"/v1/suppressions/:id", wrapper.DeleteSuppression, options.OperationMiddlewares["deleteSuppression"]...)
@@ -3978,6 +4052,30 @@ func (response UpdatePage200JSONResponse) VisitUpdatePageResponse(w http.Respons
 	return err
 }
 
+type UploadAttachmentRequestObject struct {
+	ID     ID `json:"id"`
+	Params UploadAttachmentParams
+	Body   *UploadAttachmentJSONRequestBody
+}
+
+type UploadAttachmentResponseObject interface {
+	VisitUploadAttachmentResponse(w http.ResponseWriter) error
+}
+
+type UploadAttachment201JSONResponse UploadedAttachment
+
+func (response UploadAttachment201JSONResponse) VisitUploadAttachmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListSuppressionsRequestObject struct {
 	Params ListSuppressionsParams
 }
@@ -4259,6 +4357,9 @@ type StrictServerInterface interface {
 	// UpdatePage Change a page
 	// (PATCH /v1/pages/{id})
 	UpdatePage(ctx context.Context, request UpdatePageRequestObject) (UpdatePageResponseObject, error)
+	// UploadAttachment Upload a file once, to send it to many
+	// (POST /v1/pages/{id}/attachments)
+	UploadAttachment(ctx context.Context, request UploadAttachmentRequestObject) (UploadAttachmentResponseObject, error)
 	// ListSuppressions List or look up suppressions
 	// (GET /v1/suppressions)
 	ListSuppressions(ctx context.Context, request ListSuppressionsRequestObject) (ListSuppressionsResponseObject, error)
@@ -5547,6 +5648,55 @@ func (sh *strictHandler) UpdatePage(ctx echo.Context, id ID) error {
 		return err
 	} else if validResponse, ok := response.(UpdatePageResponseObject); ok {
 		return validResponse.VisitUpdatePageResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UploadAttachment operation middleware
+func (sh *strictHandler) UploadAttachment(ctx echo.Context, id ID, params UploadAttachmentParams) error {
+	var request UploadAttachmentRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	var body UploadAttachmentJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UploadAttachment(ctx.Request().Context(), request.(UploadAttachmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UploadAttachment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UploadAttachmentResponseObject); ok {
+		return validResponse.VisitUploadAttachmentResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
