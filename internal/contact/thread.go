@@ -224,11 +224,12 @@ func (s *Store) HoldThreads(ctx context.Context, tx *db.Tx, page uuid.UUID, psid
 }
 
 // LetThreadsGo frees up to limit threads that have been left alone for long
-// enough, and returns how many.
+// enough, or whose page leaves nobody alone any more, and returns how many.
 func (s *Store) LetThreadsGo(ctx context.Context, tx *db.Tx, limit int) (int, error) {
 	now := s.now()
 	var rows []Address
-	err := tx.WithContext(ctx).Raw("SELECT * FROM messenger_addresses WHERE held_until <= ? ORDER BY held_until LIMIT ?"+tx.ForUpdate(), now, limit).Scan(&rows).Error
+	err := tx.WithContext(ctx).Raw(`SELECT * FROM messenger_addresses WHERE held_until IS NOT NULL
+		AND (held_until <= ? OR page_id IN (SELECT id FROM pages WHERE hold_hours = 0)) ORDER BY held_until LIMIT ?`+tx.ForUpdate(), now, limit).Scan(&rows).Error
 	if err != nil {
 		return 0, fmt.Errorf("find threads to let go: %w", err)
 	}

@@ -217,5 +217,13 @@ func TestAPageMayLeaveNobodyAlone(t *testing.T) {
 		b.exec("UPDATE pages SET hold_hours = 2 WHERE id = ?", b.page)
 		b.signs(contact.Sign{Kind: contact.HandedOver, PSID: "p1", App: bot, At: noon})
 		require.Equal(t, noon.Add(2*time.Hour), b.address("p1").HeldUntil.UTC())
+
+		b.exec("UPDATE pages SET hold_hours = 0 WHERE id = ?", b.page)
+		b.inTx(func(tx *db.Tx) error {
+			n, err := b.LetThreadsGo(t.Context(), tx, 10)
+			require.Equal(t, 1, n)
+			return err
+		})
+		require.Nil(t, b.address("p1").HeldUntil)
 	})
 }
