@@ -91,6 +91,7 @@ func (g *graph) routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /graph/{version}/{page}", versioned(g.showPage))
 	g.adminRoutes(mux)
 	mux.HandleFunc("POST /graph/{version}/{page}/message_attachments", versioned(g.upload))
+	g.threadRoutes(mux)
 	mux.HandleFunc("/graph/", func(w http.ResponseWriter, _ *http.Request) { errPath().answer(w) })
 }
 

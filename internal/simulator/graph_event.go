@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -25,16 +26,17 @@ type EventKind int
 
 // What a person can do, and what the stand-in tells about messages.
 const (
-	Said      EventKind = iota // Text
-	Tapped                     // a quick reply: Text, Payload
-	Pressed                    // a button: Text is its title, Payload
-	Started                    // Get Started: Payload, Ref when the person came by a link
-	Referred                   // a link into an existing thread: Ref
-	OptedIn                    // Notify Me: Payload, Token
-	Reacted                    // to message MID, with emoji Text
-	HasRead                    // everything up to At
-	Echoed                     // the Page sent MID: Text, Metadata
-	Delivered                  // MID reached the person
+	Said       EventKind = iota // Text
+	Tapped                      // a quick reply: Text, Payload
+	Pressed                     // a button: Text is its title, Payload
+	Started                     // Get Started: Payload, Ref when the person came by a link
+	Referred                    // a link into an existing thread: Ref
+	OptedIn                     // Notify Me: Payload, Token
+	Reacted                     // to message MID, with emoji Text
+	HasRead                     // everything up to At
+	Echoed                      // the Page sent MID: Text, Metadata
+	Delivered                   // MID reached the person
+	HandedOver                  // the thread is App's now
 )
 
 // opensWindow reports whether the event is a qualifying action.
@@ -49,6 +51,9 @@ type Event struct {
 	Ref, Token    string
 	MID           string // made up for a message of the person's when empty
 	Metadata      string
+	App           string // who echoed, when it was not the bot; who got the thread
+
+	standby bool // another app holds the thread
 }
 
 // WebhookBody is the body of a Messenger webhook with these events, and the
@@ -59,7 +64,7 @@ func (s *Simulator) WebhookBody(events []Event) (body []byte, header http.Header
 	body = append(body, `{"object":"page","entry":[`...)
 	for start := 0; start < len(events); {
 		end := start + 1
-		for end < len(events) && end-start < perEntry && events[end].Page == events[start].Page {
+		for end < len(events) && end-start < perEntry && events[end].Page == events[start].Page && events[end].standby == events[start].standby {
 			end++
 		}
 		if start > 0 {
@@ -82,13 +87,18 @@ func (s *Simulator) sign(body []byte) http.Header {
 	}
 }
 
-// appendEntry writes one entry; all events are of one Page.
+// appendEntry writes one entry; all events are of one Page, and all or none are
+// told in standby.
 func (s *Simulator) appendEntry(b []byte, events []Event) []byte {
 	b = append(b, `{"id":`...)
 	b = appendString(b, events[0].Page)
 	b = append(b, `,"time":`...)
 	b = strconv.AppendInt(b, s.clock().UnixMilli(), 10)
-	b = append(b, `,"messaging":[`...)
+	if events[0].standby {
+		b = append(b, `,"standby":[`...)
+	} else {
+		b = append(b, `,"messaging":[`...)
+	}
 	for i := range events {
 		if i > 0 {
 			b = append(b, ',')
@@ -132,6 +142,8 @@ func (s *Simulator) appendBody(b []byte, e *Event, ms int64) []byte {
 	case Reacted:
 		b = appendField(b, `"reaction":{"reaction":"other","action":"react","emoji":`, e.Text)
 		b = appendField(b, `,"mid":`, e.MID)
+	case HandedOver:
+		b = s.appendHandover(b, e.App)
 	case HasRead:
 		b = append(b, `"read":{"watermark":`...)
 		b = strconv.AppendInt(b, ms, 10)
@@ -155,7 +167,7 @@ func (s *Simulator) appendMessage(b []byte, e *Event) []byte {
 		b = append(b, '}')
 	case Echoed:
 		b = append(b, `,"is_echo":true,"app_id":`...)
-		b = appendNumber(b, s.cfg.AppID)
+		b = appendNumber(b, cmp.Or(e.App, s.cfg.AppID))
 		if e.Metadata != "" {
 			b = appendField(b, `,"metadata":`, e.Metadata)
 		}
@@ -172,6 +184,9 @@ func appendPostback(b []byte, e *Event) []byte {
 		title = "Get Started"
 	}
 	b = appendField(b, `"postback":{"title":`, title)
+	if e.standby { // what was tapped is for the holder only
+		return append(b, '}')
+	}
 	b = appendField(b, `,"payload":`, e.Payload)
 	if e.Ref != "" {
 		b = append(b, ',')
@@ -294,6 +309,10 @@ func (g *graph) act(e *Event) {
 		e.At = g.s.clock()
 	}
 	key := personKey{e.Page, e.PSID}
+	g.people.with(key, func(people map[personKey]*person) {
+		p := people[key]
+		e.standby = p != nil && p.holder != "" && e.Kind != HandedOver
+	})
 	if e.Kind.opensWindow() {
 		g.acted(key, e.At)
 	}

@@ -17,6 +17,7 @@ type personKey struct{ page, psid string }
 type person struct {
 	lastAction time.Time
 	blocked    bool
+	holder     string       // the other app that holds the thread; "" when it is the bot's
 	tokens     int          // granted by GrantToken, to number them
 	asked      []optInAsked // opt-in requests not yet answered
 	inbox      []Message    // empty when lean
@@ -128,6 +129,8 @@ func (g *graph) reachable(key personKey, m *sendRequest, now time.Time) (fail *g
 			fail = errNoPerson()
 		case p.blocked:
 			fail = errBlocked()
+		case p.holder != "":
+			fail = errElsewhere()
 		case !free && now.Sub(p.lastAction) > windowLength:
 			fail = errWindow()
 		}
