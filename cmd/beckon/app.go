@@ -28,6 +28,7 @@ import (
 	"beckon/internal/page"
 	"beckon/internal/queue"
 	"beckon/internal/seal"
+	"beckon/internal/thread"
 	"beckon/internal/token"
 	"beckon/internal/webhook"
 )
@@ -52,6 +53,7 @@ type app struct {
 	engine    *dispatch.Engine
 	loop      *loop.Loop
 	inbox     *webhook.Inbox
+	threads   *thread.Service
 	clicks    *delivery.Clicks
 	channels  channels
 }
@@ -130,12 +132,13 @@ func (a *app) wireEngine() {
 		Mark:        marks.Code,
 		Segments:    sms.Segments, AskAgain: a.config.AskAgain, Log: a.log, Now: now,
 	}, size)
+	a.wireThreads()
 	a.optIns = token.NewService(a.tokens, token.Options{Pages: a.pages, Asker: a.channels.asker(), Guard: a.config.AskAgain,
 		Notice: a.config.TokenNotice, Held: a.contacts.HoldThreads})
 	a.wireLoop(links)
 	a.inbox = webhook.New(webhook.Parts{
 		DB: a.db, Queue: a.queue, Receivers: a.channels.receivers, Contacts: a.contacts, Tokens: a.tokens, Ledger: a.ledger,
-		Links: links, Marks: marks, PageByGraph: a.pageByGraph, Listeners: []webhook.Listener{a.loop}, Late: a.late,
+		Links: links, Marks: marks, PageByGraph: a.pageByGraph, Listeners: []webhook.Listener{a.threads, a.loop}, Late: a.late,
 		KeepBodies: a.config.KeepBodies, Log: a.log, Now: now,
 	})
 	a.optIns.Register(a.queue)
@@ -197,6 +200,7 @@ func (a *app) handler() (http.Handler, error) {
 		Contacts: a.contacts, Pages: a.pages, Tokens: a.tokens, OptIns: a.optIns, Campaigns: a.campaigns, Engine: a.engine,
 		Ledger: a.ledger, Lines: a.lines, Events: a.events, Inbox: a.inbox, Clicks: a.clicks, Links: a.coder(link.PurposeLink), Unsubscribes: a.coder(link.PurposeUnsubscribe),
 		MetaVerify: a.channels.verify(), Upload: a.channels.upload(), PublicURL: a.config.PublicURL, Waiting: a.waiting,
+		Threads: a.threads,
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"beckon/internal/channel/email"
 	"beckon/internal/channel/messenger"
 	"beckon/internal/channel/sms"
+	"beckon/internal/thread"
 	"beckon/internal/token"
 )
 
@@ -104,6 +105,14 @@ func (c channels) upload() func(ctx context.Context, page channel.Page, kind, ad
 		return nil
 	}
 	return c.messenger.Upload
+}
+
+// threads hands people's threads over; nil without Messenger.
+func (c channels) threads() thread.Graph {
+	if c.messenger == nil {
+		return nil
+	}
+	return c.messenger
 }
 
 // verify answers Meta's check of the webhook address; nil without Messenger.

@@ -159,6 +159,7 @@ func addressAnswer(a contact.Address) gen.MessengerAddress {
 		closes := a.LastActionAt.Add(route.Window)
 		out.WindowClosesAt = &closes
 	}
+	out.ThreadHeldUntil = a.HeldUntil
 	return out
 }
 

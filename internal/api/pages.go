@@ -33,7 +33,7 @@ func (s *Server) GetPage(ctx context.Context, r gen.GetPageRequestObject) (gen.G
 // UpdatePage serves PATCH /v1/pages/{id}.
 func (s *Server) UpdatePage(ctx context.Context, r gen.UpdatePageRequestObject) (gen.UpdatePageResponseObject, error) {
 	change := page.Patch{Name: r.Body.Name, Username: r.Body.Username.Pointer(), TimeZone: r.Body.TimeZone.Pointer(),
-		Country: r.Body.Country.Pointer(), AccessToken: r.Body.AccessToken}
+		Country: r.Body.Country.Pointer(), HoldHours: r.Body.HoldHours, AccessToken: r.Body.AccessToken}
 	if c := r.Body.Capabilities; c != nil {
 		change.Capabilities = capabilitiesSaid(map[page.Capability]*gen.CapabilityState{
 			page.OneTime: c.OneTime, page.Recurring: c.Recurring, page.Utility: c.Utility, page.Profile: c.Profile})
@@ -49,8 +49,8 @@ func (s *Server) DeletePage(ctx context.Context, r gen.DeletePageRequestObject) 
 
 func pageAnswer(p page.Page) gen.Page {
 	return gen.Page{ID: p.ID, FacebookPageID: p.FacebookPageID, Name: p.Name, Username: orNull(p.Username), TimeZone: orNull(p.TimeZone),
-		Country: orNull(p.Country), Capabilities: capabilitiesAnswer(p.Capabilities),
-		Health: gen.PageHealth{Token: gen.PageHealthToken(p.TokenHealth)},
+		Country: orNull(p.Country), HoldHours: p.HoldHours, Capabilities: capabilitiesAnswer(p.Capabilities),
+		Health:    gen.PageHealth{Token: gen.PageHealthToken(p.TokenHealth)},
 		CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt}
 }
 

@@ -19,6 +19,7 @@ import (
 	"beckon/internal/link"
 	"beckon/internal/page"
 	"beckon/internal/seal"
+	"beckon/internal/thread"
 	"beckon/internal/token"
 	"beckon/internal/webhook"
 )
@@ -44,6 +45,7 @@ type Parts struct {
 	Lines     *line.Store
 	Events    *event.Store
 	Inbox     *webhook.Inbox
+	Threads   *thread.Service
 	Clicks    *delivery.Clicks
 
 	Links, Unsubscribes link.Coder

@@ -39,6 +39,7 @@ import (
 	"beckon/internal/page"
 	"beckon/internal/queue"
 	"beckon/internal/seal"
+	"beckon/internal/thread"
 	"beckon/internal/token"
 	"beckon/internal/trail"
 	"beckon/internal/webhook"
@@ -85,6 +86,20 @@ func (asker) AskOptIn(context.Context, channel.Page, string, string, string) cha
 	return channel.Result{Outcome: channel.Accepted, ProviderID: "m_1"}
 }
 
+// threads does what it is asked, but passes nothing to the app 404.
+type threads struct{}
+
+func (threads) MoveThread(_ context.Context, _ channel.Page, m channel.ThreadMove) channel.Result {
+	if m.Target == "404" {
+		return channel.Result{Outcome: channel.Refused, Code: "100", Detail: "Graph refuses this message"}
+	}
+	return channel.Result{Outcome: channel.Accepted}
+}
+
+func (threads) ThreadOwner(context.Context, channel.Page, string) (string, channel.Result) {
+	return thread.PageInbox, channel.Result{Outcome: channel.Accepted}
+}
+
 // service is the whole service behind its HTTP face, with carriers in the
 // place of providers.
 type service struct {
@@ -122,6 +137,7 @@ func newService(t *testing.T, d *db.DB, absent ...channel.Kind) *service {
 	p.Clicks = delivery.NewClicks(p.Ledger, log, time.Hour)
 	s.wireChannels(&p, log, absent)
 	p.OptIns = token.NewService(p.Tokens, token.Options{Pages: p.Pages, Asker: asker{}})
+	p.Threads = thread.New(thread.Parts{DB: d, Contacts: p.Contacts, Pages: p.Pages, Graph: threads{}, AppID: "100100", Now: s.clock.Now})
 	p.Answers = NewIdempotency(d, box, s.clock.Now)
 	p.Answers.Register(s.queue)
 	require.NoError(t, s.queue.Open())

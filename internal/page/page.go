@@ -33,11 +33,19 @@ type Page struct {
 	Username       string // the m.me name; may be empty
 	TimeZone       string // IANA name; may be empty
 	Country        string // two capital letters, ISO 3166; may be empty
+	HoldHours      int    // how long a thread that another app or a human holds is left alone; 0: not at all
 	TokenHealth    Health
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 	Capabilities   map[Capability]Known `gorm:"-"` // all of them; ByGraphID leaves them out
 }
+
+// DefaultHoldHours is how long a new Page leaves a thread alone after the last
+// sign that another app or a human holds it; MaxHoldHours is a year.
+const (
+	DefaultHoldHours = 24
+	MaxHoldHours     = 365 * 24
+)
 
 // Handle is the Page's name in m.me links: its username, or else its Graph id.
 func (p Page) Handle() string {
@@ -63,6 +71,7 @@ type Patch struct {
 	Username     *string // "" removes it
 	TimeZone     *string // "" removes it
 	Country      *string // "" removes it
+	HoldHours    *int    // see MaxHoldHours
 	AccessToken  *string
 	Capabilities map[Capability]State // those that the operator says something of
 }
@@ -91,6 +100,7 @@ func (p Patch) check() error {
 	bad = append(bad, checkTimeZone(p.TimeZone)...)
 	bad = append(bad, checkAccessToken(p.AccessToken)...)
 	bad = append(bad, checkCountry(p.Country)...)
+	bad = append(bad, checkHoldHours(p.HoldHours)...)
 	bad = append(bad, checkCapabilities(p.Capabilities)...)
 	return fault.InvalidFields(bad...)
 }
@@ -114,6 +124,13 @@ func checkTimeZone(s *string) []fault.Field {
 		return nil
 	}
 	return []fault.Field{{Pointer: "/time_zone", Code: "bad_time_zone", Detail: "Must be an IANA time zone, such as Europe/London."}}
+}
+
+func checkHoldHours(n *int) []fault.Field {
+	if n == nil || *n >= 0 && *n <= MaxHoldHours {
+		return nil
+	}
+	return []fault.Field{{Pointer: "/hold_hours", Code: "range", Detail: "Must be 0 to 8760 hours."}}
 }
 
 func checkCountry(s *string) []fault.Field {

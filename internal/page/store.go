@@ -19,7 +19,7 @@ import (
 const sealedAs = "page"
 
 // columns are all but the access token, which only Sender reads.
-const columns = "id, facebook_page_id, name, username, time_zone, country, token_health, created_at, updated_at"
+const columns = "id, facebook_page_id, name, username, time_zone, country, hold_hours, token_health, created_at, updated_at"
 
 var (
 	errNone  = fault.New(fault.NotFound, "page_not_found", "There is no such page.")
@@ -61,7 +61,7 @@ func (s *Store) Create(ctx context.Context, d Draft) (Page, error) {
 		return Page{}, fmt.Errorf("create page: %w", err)
 	}
 	now := s.moment()
-	p := Page{ID: uuid.Must(uuid.NewV7()), FacebookPageID: d.FacebookPageID, Name: d.Name, Username: d.Username, TimeZone: d.TimeZone,
+	p := Page{ID: uuid.Must(uuid.NewV7()), FacebookPageID: d.FacebookPageID, Name: d.Name, Username: d.Username, TimeZone: d.TimeZone, HoldHours: DefaultHoldHours,
 		Country: d.Country, TokenHealth: HealthUnknown, CreatedAt: now, UpdatedAt: now}
 	err = s.db.Transact(ctx, func(tx *db.Tx) error {
 		if err := tx.Create(&row{Page: p, AccessToken: sealed}).Error; err != nil {
@@ -171,6 +171,9 @@ func (s *Store) columnsOf(change Patch) (map[string]any, error) {
 	}
 	if change.Username != nil {
 		set["username"] = *change.Username
+	}
+	if change.HoldHours != nil {
+		set["hold_hours"] = *change.HoldHours
 	}
 	if change.TimeZone != nil {
 		set["time_zone"] = *change.TimeZone

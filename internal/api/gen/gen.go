@@ -234,6 +234,13 @@ const (
 	SuppressionReasonUnsubscribe   SuppressionReason = "unsubscribe"
 )
 
+// Defines values for ThreadMoveAction.
+const (
+	ThreadMoveActionPass    ThreadMoveAction = "pass"
+	ThreadMoveActionRequest ThreadMoveAction = "request"
+	ThreadMoveActionTake    ThreadMoveAction = "take"
+)
+
 // Defines values for TokenStatus.
 const (
 	TokenStatusAvailable TokenStatus = "available"
@@ -835,6 +842,11 @@ type HeldPeople struct {
 	Total int64      `json:"total"`
 }
 
+// HoldHours How long a person is left alone on Messenger after the last sign that another app or a human holds their thread; 24
+// when nothing was said. A change counts from the next sign on; 0 leaves nobody alone, and lets go of everybody within
+// a minute.
+type HoldHours = int
+
 // Import defines model for Import.
 type Import struct {
 	Created    int64              `json:"created"`
@@ -954,6 +966,9 @@ type MessengerAddress struct {
 
 	// PSID Page-scoped id of the person.
 	PSID PSID `json:"psid"`
+
+	// ThreadHeldUntil Another app or a human holds the thread: the person is left alone until then. Null when nobody else does.
+	ThreadHeldUntil *time.Time `json:"thread_held_until"`
 
 	// WindowClosesAt Messenger is free until then; may lie in the past.
 	WindowClosesAt *time.Time `json:"window_closes_at"`
@@ -1087,16 +1102,21 @@ type Page struct {
 	// Capabilities What Meta lets the Page do. `one_time`, `recurring` and `utility` are the lanes of these names: one that is `off`
 	// is closed to every campaign, one that is `unknown` is tried with a few messages at a time, and learnt from;
 	// `profile` is to read the names of people who write.
-	Capabilities   PageCapabilities   `json:"capabilities"`
-	Country        *string            `json:"country"`
-	CreatedAt      time.Time          `json:"created_at"`
-	FacebookPageID string             `json:"facebook_page_id"`
-	Health         PageHealth         `json:"health"`
-	ID             openapi_types.UUID `json:"id"`
-	Name           string             `json:"name"`
-	TimeZone       *string            `json:"time_zone"`
-	UpdatedAt      time.Time          `json:"updated_at"`
-	Username       *string            `json:"username"`
+	Capabilities   PageCapabilities `json:"capabilities"`
+	Country        *string          `json:"country"`
+	CreatedAt      time.Time        `json:"created_at"`
+	FacebookPageID string           `json:"facebook_page_id"`
+	Health         PageHealth       `json:"health"`
+
+	// HoldHours How long a person is left alone on Messenger after the last sign that another app or a human holds their thread; 24
+	// when nothing was said. A change counts from the next sign on; 0 leaves nobody alone, and lets go of everybody within
+	// a minute.
+	HoldHours HoldHours          `json:"hold_hours"`
+	ID        openapi_types.UUID `json:"id"`
+	Name      string             `json:"name"`
+	TimeZone  *string            `json:"time_zone"`
+	UpdatedAt time.Time          `json:"updated_at"`
+	Username  *string            `json:"username"`
 }
 
 // PageCapabilities What Meta lets the Page do. `one_time`, `recurring` and `utility` are the lanes of these names: one that is `off`
@@ -1161,10 +1181,15 @@ type PagePatch struct {
 		// Utility `unknown` until tried or told.
 		Utility *CapabilityState `json:"utility,omitempty"`
 	} `json:"capabilities,omitempty"`
-	Country  patch.Field[string] `json:"country"`
-	Name     *string             `json:"name,omitempty"`
-	TimeZone patch.Field[string] `json:"time_zone"`
-	Username patch.Field[string] `json:"username"`
+	Country patch.Field[string] `json:"country"`
+
+	// HoldHours How long a person is left alone on Messenger after the last sign that another app or a human holds their thread; 24
+	// when nothing was said. A change counts from the next sign on; 0 leaves nobody alone, and lets go of everybody within
+	// a minute.
+	HoldHours *HoldHours          `json:"hold_hours,omitempty"`
+	Name      *string             `json:"name,omitempty"`
+	TimeZone  patch.Field[string] `json:"time_zone"`
+	Username  patch.Field[string] `json:"username"`
 }
 
 // Preview defines model for Preview.
@@ -1401,6 +1426,37 @@ type Tally struct {
 	Total  int64            `json:"total"`
 }
 
+// Thread defines model for Thread.
+type Thread struct {
+	// Held Another app or a human holds it; the person is left alone.
+	Held bool `json:"held"`
+
+	// HeldBy Which app. Null when it was not named.
+	HeldBy *string `json:"held_by"`
+
+	// HeldUntil The person is left alone until then.
+	HeldUntil *time.Time `json:"held_until"`
+
+	// OwnerAppID The app that holds it, as Graph says. Null when Graph names none, and after a `request`.
+	OwnerAppID *string            `json:"owner_app_id"`
+	PageID     openapi_types.UUID `json:"page_id"`
+}
+
+// ThreadMove defines model for ThreadMove.
+type ThreadMove struct {
+	Action ThreadMoveAction `json:"action"`
+
+	// Metadata A word for the other app.
+	Metadata *string            `json:"metadata,omitempty"`
+	PageID   openapi_types.UUID `json:"page_id"`
+
+	// TargetAppID With `pass`, and only then: the app that gets the thread.
+	TargetAppID *string `json:"target_app_id,omitempty"`
+}
+
+// ThreadMoveAction defines model for ThreadMove.Action.
+type ThreadMoveAction string
+
 // Token Permission to send one Messenger message for a topic, once, within a year.
 type Token struct {
 	ExpiresAt time.Time          `json:"expires_at"`
@@ -1620,6 +1676,17 @@ type GetReachParams struct {
 	Topic *Slug `form:"topic,omitempty" json:"topic,omitempty"`
 }
 
+// GetThreadParams defines parameters for GetThread.
+type GetThreadParams struct {
+	PageID openapi_types.UUID `form:"page_id" json:"page_id"`
+}
+
+// MoveThreadParams defines parameters for MoveThread.
+type MoveThreadParams struct {
+	// IdempotencyKey Any text that is new for each call you mean, such as a UUID.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListTokensParams defines parameters for ListTokens.
 type ListTokensParams struct {
 	// Limit How many at most.
@@ -1751,6 +1818,9 @@ type UpsertContactJSONRequestBody = ContactUpsert
 // UpdateContactApplicationMergePatchPlusJSONRequestBody defines body for UpdateContact for application/merge-patch+json ContentType.
 type UpdateContactApplicationMergePatchPlusJSONRequestBody = ContactPatch
 
+// MoveThreadJSONRequestBody defines body for MoveThread for application/json ContentType.
+type MoveThreadJSONRequestBody = ThreadMove
+
 // AddTokenJSONRequestBody defines body for AddToken for application/json ContentType.
 type AddTokenJSONRequestBody = TokenCreate
 
@@ -1849,6 +1919,12 @@ type ServerInterface interface {
 	// GetReach Which lanes are open now
 	// (GET /v1/contacts/{id}/reach)
 	GetReach(ctx echo.Context, id ID, params GetReachParams) error
+	// GetThread Who holds a contact's thread
+	// (GET /v1/contacts/{id}/thread)
+	GetThread(ctx echo.Context, id ID, params GetThreadParams) error
+	// MoveThread Hand a contact's thread over
+	// (POST /v1/contacts/{id}/thread)
+	MoveThread(ctx echo.Context, id ID, params MoveThreadParams) error
 	// ListTokens List a contact's tokens
 	// (GET /v1/contacts/{id}/tokens)
 	ListTokens(ctx echo.Context, id ID, params ListTokensParams) error
@@ -2481,6 +2557,67 @@ func (w *ServerInterfaceWrapper) GetReach(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetReach(ctx, id, params)
+	return err
+}
+
+// GetThread converts echo context to params.
+func (w *ServerInterfaceWrapper) GetThread(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetThreadParams
+	// ------------- Required query parameter "page_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "page_id", ctx.QueryParams(), &params.PageID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter page_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetThread(ctx, id, params)
+	return err
+}
+
+// MoveThread converts echo context to params.
+func (w *ServerInterfaceWrapper) MoveThread(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params MoveThreadParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.MoveThread(ctx, id, params)
 	return err
 }
 
@@ -3166,6 +3303,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/contacts/:id", wrapper.GetContact, options.OperationMiddlewares["getContact"]...)
 	router.PATCH(options.BaseURL+"/v1/contacts/:id", wrapper.UpdateContact, options.OperationMiddlewares["updateContact"]...)
 	router.GET(options.BaseURL+"/v1/contacts/:id/reach", wrapper.GetReach, options.OperationMiddlewares["getReach"]...)
+	router.GET(options.BaseURL+"/v1/contacts/:id/thread", wrapper.GetThread, options.OperationMiddlewares["getThread"]...)
+	router.POST(options.BaseURL+"/v1/contacts/:id/thread", wrapper.MoveThread, options.OperationMiddlewares["moveThread"]...)
 	router.GET(options.BaseURL+"/v1/contacts/:id/tokens", wrapper.ListTokens, options.OperationMiddlewares["listTokens"]...)
 	router.POST(options.BaseURL+"/v1/contacts/:id/tokens", wrapper.AddToken, options.OperationMiddlewares["addToken"]...)
 	router.DELETE(options.BaseURL+"/v1/contacts/:id/tokens/:token_id", wrapper.RevokeToken, options.OperationMiddlewares["revokeToken"]...)
@@ -3675,6 +3814,53 @@ type GetReachResponseObject interface {
 type GetReach200JSONResponse Reach
 
 func (response GetReach200JSONResponse) VisitGetReachResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetThreadRequestObject struct {
+	ID     ID `json:"id"`
+	Params GetThreadParams
+}
+
+type GetThreadResponseObject interface {
+	VisitGetThreadResponse(w http.ResponseWriter) error
+}
+
+type GetThread200JSONResponse Thread
+
+func (response GetThread200JSONResponse) VisitGetThreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MoveThreadRequestObject struct {
+	ID     ID `json:"id"`
+	Params MoveThreadParams
+	Body   *MoveThreadJSONRequestBody
+}
+
+type MoveThreadResponseObject interface {
+	VisitMoveThreadResponse(w http.ResponseWriter) error
+}
+
+type MoveThread200JSONResponse Thread
+
+func (response MoveThread200JSONResponse) VisitMoveThreadResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -4309,6 +4495,12 @@ type StrictServerInterface interface {
 	// GetReach Which lanes are open now
 	// (GET /v1/contacts/{id}/reach)
 	GetReach(ctx context.Context, request GetReachRequestObject) (GetReachResponseObject, error)
+	// GetThread Who holds a contact's thread
+	// (GET /v1/contacts/{id}/thread)
+	GetThread(ctx context.Context, request GetThreadRequestObject) (GetThreadResponseObject, error)
+	// MoveThread Hand a contact's thread over
+	// (POST /v1/contacts/{id}/thread)
+	MoveThread(ctx context.Context, request MoveThreadRequestObject) (MoveThreadResponseObject, error)
 	// ListTokens List a contact's tokens
 	// (GET /v1/contacts/{id}/tokens)
 	ListTokens(ctx context.Context, request ListTokensRequestObject) (ListTokensResponseObject, error)
@@ -5104,6 +5296,81 @@ func (sh *strictHandler) GetReach(ctx echo.Context, id ID, params GetReachParams
 		return err
 	} else if validResponse, ok := response.(GetReachResponseObject); ok {
 		return validResponse.VisitGetReachResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetThread operation middleware
+func (sh *strictHandler) GetThread(ctx echo.Context, id ID, params GetThreadParams) error {
+	var request GetThreadRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetThread(ctx.Request().Context(), request.(GetThreadRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetThread")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetThreadResponseObject); ok {
+		return validResponse.VisitGetThreadResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// MoveThread operation middleware
+func (sh *strictHandler) MoveThread(ctx echo.Context, id ID, params MoveThreadParams) error {
+	var request MoveThreadRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	var body MoveThreadJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.MoveThread(ctx.Request().Context(), request.(MoveThreadRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "MoveThread")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(MoveThreadResponseObject); ok {
+		return validResponse.VisitMoveThreadResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
