@@ -26,7 +26,7 @@ func (a *app) speaker() *reply.Speaker {
 	if sender == nil {
 		return nil
 	}
-	return reply.New(reply.Parts{DB: a.db, Pages: a.pages, Lines: a.lines, Sender: sender, Now: now})
+	return reply.New(reply.Parts{DB: a.db, Pages: a.pages, Lines: a.lines, Sender: sender, Held: a.contacts.HoldThreads, Now: now})
 }
 
 // askAgain asks a person for the permission to be written to again.
