@@ -15,7 +15,7 @@ var floors = [][]string{
 	{"internal/route", "internal/content", "internal/audience", "internal/link", "internal/queue", "internal/hours", "internal/rig", "internal/reply"},
 	{"internal/event"},
 	{"internal/line"},
-	{"internal/campaign", "internal/contact", "internal/delivery", "internal/token", "internal/page"},
+	{"internal/campaign", "internal/contact", "internal/delivery", "internal/token", "internal/page", "internal/relay"},
 	{"internal/dispatch", "internal/webhook", "internal/loop", "internal/thread"},
 	{"internal/api"},
 	{"cmd/beckon"},

@@ -27,6 +27,7 @@ import (
 	"beckon/internal/loop"
 	"beckon/internal/page"
 	"beckon/internal/queue"
+	"beckon/internal/relay"
 	"beckon/internal/seal"
 	"beckon/internal/thread"
 	"beckon/internal/token"
@@ -54,6 +55,7 @@ type app struct {
 	loop      *loop.Loop
 	inbox     *webhook.Inbox
 	threads   *thread.Service
+	relay     *relay.Relay
 	clicks    *delivery.Clicks
 	channels  channels
 }
@@ -136,10 +138,11 @@ func (a *app) wireEngine() {
 	a.optIns = token.NewService(a.tokens, token.Options{Pages: a.pages, Asker: a.channels.asker(), Guard: a.config.AskAgain,
 		Notice: a.config.TokenNotice, Held: a.contacts.HoldThreads})
 	a.wireLoop(links)
+	a.relay = relay.New(a.db, a.queue, relay.Settings{URL: a.config.RelayURL, Log: a.log, Now: now})
 	a.inbox = webhook.New(webhook.Parts{
 		DB: a.db, Queue: a.queue, Receivers: a.channels.receivers, Contacts: a.contacts, Tokens: a.tokens, Ledger: a.ledger,
 		Links: links, Marks: marks, PageByGraph: a.pageByGraph, Listeners: []webhook.Listener{a.threads, a.loop}, Late: a.late,
-		KeepBodies: a.config.KeepBodies, Log: a.log, Now: now,
+		Relay: a.relay.Keep, KeepBodies: a.config.KeepBodies, Log: a.log, Now: now,
 	})
 	a.optIns.Register(a.queue)
 	a.answers.Register(a.queue)

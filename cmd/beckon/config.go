@@ -40,6 +40,7 @@ type Config struct {
 	UnknownGrace time.Duration `env:"BECKON_UNKNOWN_GRACE" envDefault:"24h"`
 	JobTimeout   time.Duration `env:"BECKON_JOB_TIMEOUT" envDefault:"30s"`
 	KeepBodies   bool          `env:"BECKON_KEEP_CALLBACKS" envDefault:"false"`
+	RelayURL     string        `env:"BECKON_RELAY_URL"`
 
 	MessengerPace    float64 `env:"BECKON_MESSENGER_PER_SECOND" envDefault:"15"`
 	MessengerAbove40 bool    `env:"BECKON_MESSENGER_ABOVE_40" envDefault:"false"`
@@ -168,6 +169,7 @@ func checkServer(c *Config) []string {
 	if c.Pooler != "" && c.Pooler != poolerTransaction {
 		out = append(out, "BECKON_DATABASE_POOLER must be transaction, or left out")
 	}
+	out = append(out, checkRelay(c.RelayURL)...)
 	if c.LogFormat != "text" && c.LogFormat != "json" {
 		out = append(out, "BECKON_LOG_FORMAT must be text or json")
 	}
@@ -310,6 +312,15 @@ func orTry(c *Config, problems []string, open func(Config, *channels) error) []s
 		return []string{err.Error()}
 	}
 	return problems
+}
+
+// checkRelay allows a query, in which other programs may expect a secret.
+func checkRelay(address string) []string {
+	u, err := url.Parse(address)
+	if address != "" && (err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.Fragment != "") {
+		return []string{"BECKON_RELAY_URL must be an http or https URL, without a user in it"}
+	}
+	return nil
 }
 
 func checkURL(name string, at *string) []string {

@@ -71,6 +71,7 @@ func mistakes() map[string]string {
 		"BECKON_MESSENGER_ABOVE_40=hushhush":                      "BECKON_MESSENGER_ABOVE_40 must be true or false",
 		"BECKON_SMS_SEGMENTS_PER_SECOND=NaN":                      "BECKON_SMS_SEGMENTS_PER_SECOND must be 0, or a number from 0.01 to 100000",
 		"BECKON_EMAILS_PER_SECOND=hushhush":                       "BECKON_EMAILS_PER_SECOND must be a number",
+		"BECKON_RELAY_URL=https://user:hushhush@example.com/hook": "BECKON_RELAY_URL must be an http or https URL",
 		"META_GRAPH_URL=https://user:hushhush@example.com":        "META_GRAPH_URL must be an http or https URL without query",
 		"META_GRAPH_VERSION=25":                                   "META_GRAPH_VERSION must look like v25.0",
 		"META_APP_SECRET=hushhush":                                "META_APP_SECRET and META_VERIFY_TOKEN must be set together",

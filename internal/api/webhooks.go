@@ -54,7 +54,7 @@ func (s *Server) receive(c echo.Context, kind channel.Kind) error {
 	if err != nil {
 		return readError(err)
 	}
-	cb := channel.Callback{URL: s.PublicURL + req.RequestURI, Header: map[string]string{}, Body: body}
+	cb := channel.Callback{URL: s.PublicURL + req.RequestURI, Header: map[string]string{"Content-Type": req.Header.Get("Content-Type")}, Body: body}
 	if receiver := s.Inbox.Receivers[kind]; receiver != nil {
 		for _, name := range receiver.Headers() {
 			cb.Header[name] = req.Header.Get(name)

@@ -36,12 +36,13 @@ const (
 	TokenRevoked      Type = "token.revoked"
 
 	PageCapabilityChanged Type = "page.capability_changed"
+	RelayFailed           Type = "relay.failed"
 )
 
 // Types returns every type there is.
 func Types() []Type {
 	return []Type{LineStopped, LineResumed, LineSlowed, CampaignStarted, CampaignPaused, CampaignResumed, CampaignFinished, CampaignCancelled,
-		ThreadHeld, ThreadFreed, ContactErased, PageCapabilityChanged,
+		ThreadHeld, ThreadFreed, ContactErased, PageCapabilityChanged, RelayFailed,
 		TokenGranted, TokenExpiring, TokenExpired, TokenRevoked}
 }
 

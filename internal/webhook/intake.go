@@ -2,11 +2,13 @@ package webhook
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
 
+	"beckon/internal/channel"
 	"beckon/internal/db"
 	"beckon/internal/queue"
 )
@@ -22,6 +24,7 @@ type intake struct {
 // arrival is a callback on its way into the database.
 type arrival struct {
 	row  callback
+	cb   channel.Callback
 	kept chan error // told once
 }
 
@@ -66,8 +69,8 @@ func (in *intake) next() []*arrival {
 
 // keep stores a callback together with those that come at the same time. When it
 // returns nil the callback is committed.
-func (i *Inbox) keep(ctx context.Context, row callback) error {
-	a := &arrival{row, make(chan error, 1)}
+func (i *Inbox) keep(ctx context.Context, row callback, cb channel.Callback) error {
+	a := &arrival{row, cb, make(chan error, 1)}
 	if i.intake.join(a) {
 		go i.commitAll(context.WithoutCancel(ctx))
 	}
@@ -139,5 +142,23 @@ func (i *Inbox) store(ctx context.Context, tx *db.Tx, group []*arrival) error {
 	if err != nil || len(fresh) == 0 {
 		return err
 	}
+	if err := i.relay(ctx, tx, group, fresh); err != nil {
+		return err
+	}
 	return i.Queue.Insert(ctx, tx, queue.Order{Args: ApplyJob{Callbacks: fresh}})
+}
+
+// relay lets those of a group that are new, and that Messenger sent, be passed on.
+func (i *Inbox) relay(ctx context.Context, tx *db.Tx, group []*arrival, fresh []uuid.UUID) error {
+	if i.Relay == nil {
+		return nil
+	}
+	var ids []uuid.UUID
+	var callbacks []channel.Callback
+	for _, a := range group {
+		if a.row.Channel == channel.Messenger && slices.Contains(fresh, a.row.ID) {
+			ids, callbacks = append(ids, a.row.ID), append(callbacks, a.cb)
+		}
+	}
+	return i.Relay(ctx, tx, ids, callbacks)
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"beckon/internal/channel"
@@ -128,4 +129,32 @@ func TestCallbacksOfTwoDaysMayComeTogether(t *testing.T) {
 	leaves, err := d.Leaves(t.Context(), "callbacks")
 	require.NoError(t, err)
 	require.Len(t, leaves, 3, fmt.Sprint(leaves))
+}
+
+// TestWhatMessengerSaysIsPassedOnOnceOrNotStored has another program that is to get
+// every webhook, in the transaction that stores it.
+func TestWhatMessengerSaysIsPassedOnOnceOrNotStored(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d)
+		var passed []channel.Callback
+		broken := errors.New("no room")
+		b.Relay = func(_ context.Context, _ *db.Tx, ids []uuid.UUID, callbacks []channel.Callback) error {
+			if broken != nil && len(callbacks) > 0 {
+				return broken
+			}
+			require.Len(t, ids, len(callbacks))
+			passed = append(passed, callbacks...)
+			return nil
+		}
+		cb := meta(b.read("message"))
+		cb.Header["Content-Type"] = "application/json"
+		require.ErrorIs(t, b.Accept(t.Context(), channel.Messenger, cb), broken)
+		require.Zero(t, b.count("callbacks"))
+		broken = nil
+		b.accept(channel.Messenger, cb)
+		b.accept(channel.Messenger, cb)
+		b.accept(channel.SMS, twilio(1, status("sent", "")))
+		require.Equal(t, []channel.Callback{cb}, passed)
+	})
 }

@@ -41,6 +41,9 @@ type Parts struct {
 	// Late acts on messages that were taken and then failed. queue.Later from
 	// it means that the callback is to be applied again.
 	Late func(ctx context.Context, kind channel.Kind, failed []channel.Event) error
+	// Relay, when set, writes down what is to be passed on to another program, in
+	// the transaction that stores it.
+	Relay func(ctx context.Context, tx *db.Tx, ids []uuid.UUID, callbacks []channel.Callback) error
 	// KeepBodies keeps what callbacks said after they were applied, until they are
 	// purged.
 	KeepBodies bool
@@ -102,7 +105,7 @@ func (i *Inbox) Accept(ctx context.Context, kind channel.Kind, cb channel.Callba
 	}
 	now := i.Now()
 	row := callback{ID: db.IDAt(now), Channel: kind, Hash: fingerprint(kind, cb), URL: cb.URL, Headers: string(headers), Body: cb.Body, ReceivedAt: now}
-	if err := i.keep(ctx, row); err != nil {
+	if err := i.keep(ctx, row, cb); err != nil {
 		return fmt.Errorf("store a callback: %w", err)
 	}
 	return nil

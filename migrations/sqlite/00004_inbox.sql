@@ -2,5 +2,21 @@
 -- How many events of a callback nobody here understands.
 ALTER TABLE callbacks ADD COLUMN unknown INTEGER NOT NULL DEFAULT 0;
 
+-- Webhooks on their way to another program, with all it takes to pass them on.
+-- Those that went well are gone; those that were given up keep no body.
+CREATE TABLE relays (
+    id           text PRIMARY KEY, -- that of the callback
+    content_type TEXT NOT NULL,
+    signature    TEXT NOT NULL,
+    body         blob NOT NULL,
+    received_at  timestamp NOT NULL,
+    tries        INTEGER NOT NULL DEFAULT 0,
+    due_at       timestamp, -- of the next try, after the first one
+    problem      TEXT NOT NULL DEFAULT '',
+    failed_at    timestamp -- given up
+);
+CREATE INDEX relays_due ON relays (due_at) WHERE due_at IS NOT NULL;
+
 -- +goose Down
+DROP TABLE relays;
 ALTER TABLE callbacks DROP COLUMN unknown;

@@ -101,6 +101,7 @@ const (
 	EventTypeLineSlowed            EventType = "line.slowed"
 	EventTypeLineStopped           EventType = "line.stopped"
 	EventTypePageCapabilityChanged EventType = "page.capability_changed"
+	EventTypeRelayFailed           EventType = "relay.failed"
 	EventTypeThreadFreed           EventType = "thread.freed"
 	EventTypeThreadHeld            EventType = "thread.held"
 	EventTypeTokenExpired          EventType = "token.expired"
@@ -783,7 +784,8 @@ type Event struct {
 	// campaign; it is finished again when a late refusal sent somebody on to the next lane. `thread.held`: another app or a
 	// human holds the contact's thread on the page, which is left alone (`held_until`); `thread.freed`: not any more.
 	// `contact.erased`: a contact was erased. `page.capability_changed`: it is known now whether Meta lets a page do
-	// something (`capability`, `state`, `was`, `how`). `token.granted`, `token.expiring`
+	// something (`capability`, `state`, `was`, `how`). `relay.failed`: webhooks that another program did not take for a
+	// day were given up (`webhooks`: how many, `problem`: what came of the last try). `token.granted`, `token.expiring`
 	// (once, `BECKON_TOKEN_NOTICE` before its end: time to ask again), `token.expired` and `token.revoked` say what became
 	// of a permission (`token_id`, `topic`, `expires_at`).
 	Type EventType `json:"type"`
@@ -803,7 +805,8 @@ type EventList struct {
 // campaign; it is finished again when a late refusal sent somebody on to the next lane. `thread.held`: another app or a
 // human holds the contact's thread on the page, which is left alone (`held_until`); `thread.freed`: not any more.
 // `contact.erased`: a contact was erased. `page.capability_changed`: it is known now whether Meta lets a page do
-// something (`capability`, `state`, `was`, `how`). `token.granted`, `token.expiring`
+// something (`capability`, `state`, `was`, `how`). `relay.failed`: webhooks that another program did not take for a
+// day were given up (`webhooks`: how many, `problem`: what came of the last try). `token.granted`, `token.expiring`
 // (once, `BECKON_TOKEN_NOTICE` before its end: time to ask again), `token.expired` and `token.revoked` say what became
 // of a permission (`token_id`, `topic`, `expires_at`).
 type EventType string
