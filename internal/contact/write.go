@@ -179,6 +179,7 @@ var moves = [...]string{
 	`UPDATE captures SET contact_id = v.into_id FROM ? WHERE contact_id = v.id AND NOT EXISTS (
 		SELECT 1 FROM captures c WHERE c.page_id = captures.page_id AND c.contact_id = v.into_id
 			AND c.state IN ('sending', 'asked', 'unknown') AND captures.state IN ('sending', 'asked', 'unknown'))`,
+	"INSERT INTO replies (contact_id, at) SELECT v.into_id, r.at FROM ? JOIN replies r ON r.contact_id = v.id WHERE TRUE ON CONFLICT DO NOTHING",
 	"DELETE FROM contacts WHERE id IN (SELECT v.id FROM ?)",
 }
 

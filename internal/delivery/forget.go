@@ -25,14 +25,17 @@ func (tendJob) Kind() string { return "delivery.tend" }
 const tendFor = 20 * time.Second
 
 // Register lets the ledger look after itself on a queue: it makes room ahead,
-// and gives up the deliveries of campaigns that ended longer than keep ago. 0
+// forgets what nothing can be a reply to, and gives up the deliveries of campaigns that ended longer than keep ago. 0
 // keeps them for ever.
 func (s *Store) Register(q *queue.Queue, keep time.Duration) {
 	queue.Keep(q, time.Hour, tendJob{}, func(ctx context.Context) error {
+		now := s.now()
+		if err := s.ForgetReplies(ctx, now.Add(-ReplyWithin)); err != nil {
+			return err
+		}
 		if err := s.Grow(ctx); err != nil || keep <= 0 {
 			return err
 		}
-		now := s.now()
 		done, err := s.Forget(ctx, now.Add(-keep), now.Add(tendFor))
 		if err == nil && !done {
 			return queue.Later(time.Second)

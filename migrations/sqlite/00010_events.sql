@@ -1,0 +1,14 @@
+-- +goose Up
+
+-- When people last said something in Messenger: a return by a personal link may
+-- become known after it. Forgotten after a week.
+CREATE TABLE replies (
+    contact_id text NOT NULL REFERENCES contacts (id) ON DELETE CASCADE,
+    at         timestamp NOT NULL,
+    PRIMARY KEY (contact_id, at)
+) WITHOUT ROWID;
+CREATE INDEX replies_at ON replies (at);
+
+-- +goose Down
+
+DROP TABLE replies;
