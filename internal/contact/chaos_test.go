@@ -67,7 +67,7 @@ func (c *chaos) step(ctx context.Context) error {
 		})
 	case 4:
 		return c.d.Transact(ctx, func(tx *db.Tx) error {
-			_, err := c.Bind(ctx, tx, id, c.page, c.psid(), noon)
+			_, err := c.Bind(ctx, tx, id, c.page, c.psid())
 			return err
 		})
 	case 5:

@@ -118,8 +118,8 @@ type BindResult struct {
 // Conflict, to be reported and never guessed about, when the contact has
 // another PSID on the page or is gone, or when another identified contact
 // holds the PSID. A PSID that cannot be one is a fault.
-func (s *Store) Bind(ctx context.Context, tx *db.Tx, contactID, page uuid.UUID, psid string, at time.Time) (BindResult, error) {
-	it := s.check(Draft{Messenger: []MessengerID{{page, psid}}}, change, origin{source: "messenger", at: at.UTC().Truncate(time.Microsecond)})
+func (s *Store) Bind(ctx context.Context, tx *db.Tx, contactID, page uuid.UUID, psid string) (BindResult, error) {
+	it := s.check(Draft{Messenger: []MessengerID{{page, psid}}}, change, origin{source: "messenger", at: s.now()})
 	it.id = contactID
 	results, err := s.settle(ctx, tx, []item{it})
 	if err != nil {

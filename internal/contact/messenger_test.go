@@ -105,7 +105,7 @@ func TestWindowMovesForwardOnlyAndUnblocks(t *testing.T) {
 func (b *bundle) bind(id uuid.UUID, psid string) (r contact.BindResult) {
 	b.t.Helper()
 	b.inTx(func(tx *db.Tx) (err error) {
-		r, err = b.Bind(b.t.Context(), tx, id, b.page, psid, noon)
+		r, err = b.Bind(b.t.Context(), tx, id, b.page, psid)
 		return err
 	})
 	return r
@@ -136,7 +136,7 @@ func TestBindNeverGuesses(t *testing.T) {
 		require.Equal(t, 3, b.count("contacts"))
 
 		err := d.Transact(t.Context(), func(tx *db.Tx) error {
-			_, err := b.Bind(t.Context(), tx, ann.ID, b.page, "not one!", noon)
+			_, err := b.Bind(t.Context(), tx, ann.ID, b.page, "not one!")
 			return err
 		})
 		require.True(t, fault.Is(err, fault.Invalid))

@@ -151,7 +151,7 @@ func (i *Inbox) bind(ctx context.Context, tx *db.Tx, page uuid.UUID, ev channel.
 	if err != nil || home.PageID != page {
 		return 0, err
 	}
-	bound, err := i.Contacts.Bind(ctx, tx, home.ContactID, page, ev.PSID, ev.At)
+	bound, err := i.Contacts.Bind(ctx, tx, home.ContactID, page, ev.PSID)
 	if err != nil {
 		return 0, err
 	}
