@@ -29,7 +29,7 @@ func (s *Server) CreateCampaign(ctx context.Context, r gen.CreateCampaignRequest
 	if err != nil {
 		return nil, err
 	}
-	a, err := s.campaignAnswer(c)
+	a, err := s.campaignAnswer(ctx, c)
 	return gen.CreateCampaign201JSONResponse(a), err
 }
 
@@ -44,7 +44,7 @@ func (s *Server) ListCampaigns(ctx context.Context, r gen.ListCampaignsRequestOb
 	}
 	out := gen.ListCampaigns200JSONResponse{Data: make([]gen.Campaign, len(rows)), NextCursor: next}
 	for i, c := range rows {
-		if out.Data[i], err = s.campaignAnswer(c); err != nil {
+		if out.Data[i], err = s.campaignAnswer(ctx, c); err != nil {
 			return nil, err
 		}
 	}
@@ -57,7 +57,7 @@ func (s *Server) GetCampaign(ctx context.Context, r gen.GetCampaignRequestObject
 	if err != nil {
 		return nil, err
 	}
-	a, err := s.campaignAnswer(c)
+	a, err := s.campaignAnswer(ctx, c)
 	return gen.GetCampaign200JSONResponse(a), err
 }
 
@@ -94,7 +94,7 @@ func (s *Server) UpdateCampaign(ctx context.Context, r gen.UpdateCampaignRequest
 	if err != nil {
 		return nil, err
 	}
-	a, err := s.campaignAnswer(c)
+	a, err := s.campaignAnswer(ctx, c)
 	return gen.UpdateCampaign200JSONResponse(a), err
 }
 
@@ -105,33 +105,42 @@ func (s *Server) DeleteCampaign(ctx context.Context, r gen.DeleteCampaignRequest
 
 // StartCampaign serves POST /v1/campaigns/{id}/start.
 func (s *Server) StartCampaign(ctx context.Context, r gen.StartCampaignRequestObject) (gen.StartCampaignResponseObject, error) {
-	a, err := s.moved(s.Campaigns.Start(ctx, r.ID))
+	c, err := s.Campaigns.Start(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.campaignAnswer(ctx, c)
 	return gen.StartCampaign202JSONResponse(a), err
 }
 
 // PauseCampaign serves POST /v1/campaigns/{id}/pause.
 func (s *Server) PauseCampaign(ctx context.Context, r gen.PauseCampaignRequestObject) (gen.PauseCampaignResponseObject, error) {
-	a, err := s.moved(s.Campaigns.Pause(ctx, r.ID))
+	c, err := s.Campaigns.Pause(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.campaignAnswer(ctx, c)
 	return gen.PauseCampaign202JSONResponse(a), err
 }
 
 // ResumeCampaign serves POST /v1/campaigns/{id}/resume.
 func (s *Server) ResumeCampaign(ctx context.Context, r gen.ResumeCampaignRequestObject) (gen.ResumeCampaignResponseObject, error) {
-	a, err := s.moved(s.Campaigns.Resume(ctx, r.ID))
+	c, err := s.Campaigns.Resume(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.campaignAnswer(ctx, c)
 	return gen.ResumeCampaign202JSONResponse(a), err
 }
 
 // CancelCampaign serves POST /v1/campaigns/{id}/cancel.
 func (s *Server) CancelCampaign(ctx context.Context, r gen.CancelCampaignRequestObject) (gen.CancelCampaignResponseObject, error) {
-	a, err := s.moved(s.Campaigns.Cancel(ctx, r.ID))
-	return gen.CancelCampaign202JSONResponse(a), err
-}
-
-func (s *Server) moved(c campaign.Campaign, err error) (gen.Campaign, error) {
+	c, err := s.Campaigns.Cancel(ctx, r.ID)
 	if err != nil {
-		return gen.Campaign{}, err
+		return nil, err
 	}
-	return s.campaignAnswer(c)
+	a, err := s.campaignAnswer(ctx, c)
+	return gen.CancelCampaign202JSONResponse(a), err
 }
 
 // sourceOf reads content: it has the same shape here and where it is stored.
@@ -163,12 +172,12 @@ func routeOf(r gen.Route) *[]channel.Lane {
 	return &lanes
 }
 
-func (s *Server) campaignAnswer(c campaign.Campaign) (gen.Campaign, error) {
+func (s *Server) campaignAnswer(ctx context.Context, c campaign.Campaign) (gen.Campaign, error) {
 	lanes, err := c.Lanes()
 	if err != nil {
 		return gen.Campaign{}, err
 	}
-	warnings, err := s.warnings(c)
+	warnings, err := s.warnings(ctx, c)
 	if err != nil {
 		return gen.Campaign{}, err
 	}
@@ -199,8 +208,8 @@ func audienceAnswer(rules string) gen.Audience {
 	return gen.Audience(rules)
 }
 
-func (s *Server) warnings(c campaign.Campaign) ([]gen.Warning, error) {
-	list, err := s.Campaigns.Warnings(c)
+func (s *Server) warnings(ctx context.Context, c campaign.Campaign) ([]gen.Warning, error) {
+	list, err := s.Campaigns.Warnings(ctx, c)
 	return each(list, func(w content.Warning) gen.Warning { return warning(w.Pointer, w.Code, w.Detail) }), err
 }
 

@@ -25,7 +25,7 @@ func (s *Server) PreviewCampaign(ctx context.Context, r gen.PreviewCampaignReque
 	if err != nil {
 		return nil, err
 	}
-	warnings, err := s.warnings(c)
+	warnings, err := s.warnings(ctx, c)
 	if err != nil {
 		return nil, err
 	}

@@ -32,18 +32,21 @@ const (
 // Campaign is one intent of a marketer. Audience, route, content and allowed
 // hours are JSON as stored; Define reads them.
 type Campaign struct {
-	ID           uuid.UUID
-	Name         string
-	PageID       uuid.UUID
-	Topic        string
-	Audience     string
-	Route        string
-	Content      string
-	FallThrough  bool
-	StartsAt     *time.Time // not before; with StartsLocal, what it reads in UTC is the clock on each contact's wall
-	StartsLocal  bool
-	EndsAt       *time.Time // the deadline
-	AllowedHours *string    // nil is the default
+	ID          uuid.UUID
+	Name        string
+	PageID      uuid.UUID
+	Topic       string
+	Audience    string
+	Route       string
+	Content     string
+	FallThrough bool
+	// Transactional says that the campaign tells people of something they asked
+	// for, and advertises nothing: the lane utility is for such campaigns only.
+	Transactional bool
+	StartsAt      *time.Time // not before; with StartsLocal, what it reads in UTC is the clock on each contact's wall
+	StartsLocal   bool
+	EndsAt        *time.Time // the deadline
+	AllowedHours  *string    // nil is the default
 	// EscalateAfterHours is how long a silence lasts after a Messenger delivery
 	// before the person gets one more message, on a link-back lane; 0 is never.
 	EscalateAfterHours int
@@ -64,16 +67,17 @@ type Campaign struct {
 // Definition is what a campaign means: its stored parts read and compiled. It
 // is safe for use by many goroutines.
 type Definition struct {
-	ID          uuid.UUID
-	Name        string
-	PageID      uuid.UUID
-	Topic       string
-	FallThrough bool
-	Audience    audience.Audience
-	Route       []channel.Lane
-	Content     *content.Compiled
-	FollowUp    *Following // nil when nothing follows
-	Warnings    []content.Warning
+	ID            uuid.UUID
+	Name          string
+	PageID        uuid.UUID
+	Topic         string
+	FallThrough   bool
+	Transactional bool
+	Audience      audience.Audience
+	Route         []channel.Lane
+	Content       *content.Compiled
+	FollowUp      *Following // nil when nothing follows
+	Warnings      []content.Warning
 	Schedule
 }
 
@@ -120,53 +124,68 @@ func (c Campaign) Define() (*Definition, error) {
 	if thenErr != nil && !fault.Is(thenErr, fault.Invalid) {
 		return nil, thenErr
 	}
-	if err := fault.InvalidFields(slices.Concat(fieldsOf(whoErr), fieldsOf(whatErr), checkRoute(lanes, src), fieldsOf(whenErr), fieldsOf(thenErr))...); err != nil {
+	if err := fault.InvalidFields(slices.Concat(fieldsOf(whoErr), fieldsOf(whatErr), c.checkRoute(lanes, src), fieldsOf(whenErr), fieldsOf(thenErr))...); err != nil {
 		return nil, err
 	}
 	return &Definition{ID: c.ID, Name: c.Name, PageID: c.PageID, Topic: c.Topic, FallThrough: c.FallThrough,
-		Audience: who, Route: lanes, Content: compiled, FollowUp: then, Warnings: append(warnings, thenWarnings...), Schedule: when}, nil
+		Transactional: c.Transactional, Audience: who, Route: lanes, Content: compiled, FollowUp: then, Warnings: append(warnings, thenWarnings...), Schedule: when}, nil
 }
 
-// Lanes returns the lanes that this release sends on, in the default order of
+// Template names the utility template of the campaign; both are "" when it has
+// none.
+func (d *Definition) Template() (name, language string) { return d.Content.Template() }
+
+// Lanes returns the lanes that campaigns can take, in the default order of
 // preference.
-func Lanes() []channel.Lane {
-	return []channel.Lane{channel.Window, channel.OneTime, channel.LaneSMS, channel.LaneEmail}
-}
+func Lanes() []channel.Lane { return channel.Lanes() }
 
-func checkRoute(lanes []channel.Lane, src content.Source) []fault.Field {
+func (c Campaign) checkRoute(lanes []channel.Lane, src content.Source) []fault.Field {
 	if len(lanes) == 0 {
-		return []fault.Field{{Pointer: "/content", Code: "required", Detail: "Say something on at least one channel: messenger, sms or email."}}
+		return []fault.Field{{Pointer: "/content", Code: "required", Detail: "Say something on at least one channel: messenger, utility, sms or email."}}
 	}
 	var out []fault.Field
 	seen := map[channel.Lane]bool{}
 	for i, l := range lanes {
 		at := fmt.Sprintf("/route/%d", i)
 		switch {
-		case !slices.Contains(Lanes(), l):
-			out = append(out, fault.Field{Pointer: at, Code: "not_allowed", Detail: "This lane is not one of window, one_time, sms, email."})
+		case !l.Valid():
+			out = append(out, fault.Field{Pointer: at, Code: "not_allowed", Detail: "This lane is not one of window, one_time, utility, recurring, sms, email."})
 		case seen[l]:
 			out = append(out, fault.Field{Pointer: at, Code: "duplicate", Detail: "Each lane stands in a route once."})
-		case !says(src, l.Kind()):
-			out = append(out, fault.Field{Pointer: "/content/" + string(l.Kind()), Code: "required", Detail: "The route has the lane " + string(l) + ", but there is nothing to say on it."})
+		case !says(src, l):
+			out = append(out, fault.Field{Pointer: "/content/" + part(l), Code: "required", Detail: "The route has the lane " + string(l) + ", but there is nothing to say on it."})
+		case l == channel.Utility && !c.Transactional:
+			out = append(out, fault.Field{Pointer: at, Code: "not_transactional", Detail: "Utility messages are for campaigns that are declared transactional."})
 		}
 		seen[l] = true
 	}
 	return out
 }
 
-func says(src content.Source, kind channel.Kind) bool {
-	switch kind {
-	case channel.Messenger:
+// part is the member of the content that is said on a lane.
+func part(l channel.Lane) string {
+	if l == channel.Utility {
+		return string(l)
+	}
+	return string(l.Kind())
+}
+
+func says(src content.Source, l channel.Lane) bool {
+	switch {
+	case l == channel.Utility:
+		return src.Utility != nil
+	case l.Kind() == channel.Messenger:
 		return src.Messenger != nil
-	case channel.SMS:
+	case l.Kind() == channel.SMS:
 		return src.SMS != nil
-	case channel.Email:
+	case l.Kind() == channel.Email:
 		return src.Email != nil
 	}
 	return false
 }
 
-// defaultRoute is every lane that there is something to say on.
+// defaultRoute is every lane that there is something to say on, but the one of
+// recurring tokens, which Meta has ended in most of the world: it has to be asked for.
 func defaultRoute(src content.Source) []channel.Lane {
-	return slices.DeleteFunc(Lanes(), func(l channel.Lane) bool { return !says(src, l.Kind()) })
+	return slices.DeleteFunc(Lanes(), func(l channel.Lane) bool { return l == channel.Recurring || !says(src, l) })
 }

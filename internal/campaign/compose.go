@@ -43,7 +43,7 @@ func (d *Definition) Compose(lane channel.Lane, page string, recipients []Recipi
 	for i := range recipients {
 		r := &recipients[i]
 		m := channel.Message{Delivery: r.Delivery, To: r.To, Token: r.Token, Unsubscribe: r.Unsubscribe}
-		if err := d.render(lane.Kind(), r, page, &m); err != nil {
+		if err := d.render(lane, r, page, &m); err != nil {
 			refused[r.Delivery] = refusal(err)
 			continue
 		}
@@ -52,9 +52,13 @@ func (d *Definition) Compose(lane channel.Lane, page string, recipients []Recipi
 	return b, refused
 }
 
-func (d *Definition) render(kind channel.Kind, r *Recipient, page string, m *channel.Message) (err error) {
+func (d *Definition) render(lane channel.Lane, r *Recipient, page string, m *channel.Message) (err error) {
 	v := d.vars(r, page)
-	switch kind {
+	if lane == channel.Utility {
+		m.Body, err = d.Content.Utility(&v)
+		return err
+	}
+	switch lane.Kind() {
 	case channel.Messenger:
 		m.Quiet = d.Content.NotificationType()
 		m.Body, err = d.Content.Messenger(&v)
@@ -81,6 +85,7 @@ func refusal(err error) channel.Result {
 // is said.
 type Sample struct {
 	Messenger json.RawMessage // the "message" object
+	Utility   json.RawMessage // that of the lane utility
 	SMS       string
 	Email     *content.Email
 	Problems  []fault.Field // why a channel that is spoken on is empty
@@ -89,16 +94,20 @@ type Sample struct {
 // Sample renders every channel of the campaign for one recipient.
 func (d *Definition) Sample(page string, r Recipient) Sample {
 	v, out := d.vars(&r, page), Sample{}
-	problem := func(kind channel.Kind, err error) {
+	problem := func(part channel.Kind, err error) {
 		if err != nil {
 			res := refusal(err)
-			out.Problems = append(out.Problems, fault.Field{Pointer: "/content/" + string(kind), Code: res.Code, Detail: res.Detail})
+			out.Problems = append(out.Problems, fault.Field{Pointer: "/content/" + string(part), Code: res.Code, Detail: res.Detail})
 		}
 	}
 	var err error
 	if d.Content.Has(channel.Messenger) {
 		out.Messenger, err = d.Content.Messenger(&v)
 		problem(channel.Messenger, err)
+	}
+	if name, _ := d.Template(); name != "" {
+		out.Utility, err = d.Content.Utility(&v)
+		problem("utility", err)
 	}
 	if d.Content.Has(channel.SMS) {
 		out.SMS, err = d.Content.SMS(&v)

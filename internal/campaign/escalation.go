@@ -36,7 +36,7 @@ func (s *Service) addEscalation(tx *db.Tx, id uuid.UUID) error {
 	}
 	now := s.set.Now()
 	child := Campaign{ID: uuid.Must(uuid.NewV7()), Name: c.Name, PageID: c.PageID, Topic: c.Topic, Audience: "{}", Content: c.Content,
-		FallThrough: c.FallThrough, EndsAt: c.EndsAt, AllowedHours: c.AllowedHours, EscalationOf: &c.ID,
+		FallThrough: c.FallThrough, Transactional: c.Transactional, EndsAt: c.EndsAt, AllowedHours: c.AllowedHours, EscalationOf: &c.ID,
 		State: Running, StartedAt: &now, CreatedAt: now, UpdatedAt: now}
 	if err := store(&child.Route, linkBack(lanes)); err != nil {
 		return err

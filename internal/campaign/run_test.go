@@ -108,7 +108,7 @@ func TestStartRefusesWhatNoLongerCompiles(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		b := setup(t, d)
 		c := b.draft()
-		b.exec("UPDATE campaigns SET route = ? WHERE id = ?", `["utility"]`, c.ID)
+		b.exec("UPDATE campaigns SET route = ? WHERE id = ?", `["pigeon"]`, c.ID)
 		_, err := b.Start(t.Context(), c.ID)
 		require.Equal(t, []string{"/route/0 not_allowed"}, mistakes(t, err))
 	})

@@ -46,13 +46,14 @@ var ErrNone = fault.New(fault.NotFound, "campaign_not_found", "There is no such 
 // Patch is what of a campaign is to be set; nil leaves a part as it is. An
 // empty Route asks for the default: every lane that there is something to say on.
 type Patch struct {
-	Name        *string
-	PageID      *uuid.UUID
-	Topic       *string
-	Audience    json.RawMessage
-	Route       *[]channel.Lane
-	Content     *content.Source
-	FallThrough *bool
+	Name          *string
+	PageID        *uuid.UUID
+	Topic         *string
+	Audience      json.RawMessage
+	Route         *[]channel.Lane
+	Content       *content.Source
+	FallThrough   *bool
+	Transactional *bool
 	// StartsAt and EndsAt: the zero time removes. With StartsLocal the date and
 	// time count as they are written, in whatever zone.
 	StartsAt           *time.Time
@@ -87,7 +88,7 @@ func (s *Service) Update(ctx context.Context, id uuid.UUID, p Patch) (Campaign, 
 	}
 	return s.save(ctx, c, p, func(tx *db.Tx, c *Campaign) error {
 		res := tx.Model(&Campaign{}).Where("id = ? AND state = ? AND updated_at = ?", id, Draft, c.UpdatedAt).
-			Select("name", "page_id", "topic", "audience", "route", "content", "fall_through",
+			Select("name", "page_id", "topic", "audience", "route", "content", "fall_through", "transactional",
 				"starts_at", "starts_local", "ends_at", "allowed_hours", "escalate_after_hours", "follow_up", "updated_at").
 			UpdateColumns(c.touched(s.set.Now()))
 		if res.Error == nil && res.RowsAffected == 0 {
@@ -126,7 +127,11 @@ func (s *Service) save(ctx context.Context, c Campaign, p Patch, write func(*db.
 		if err != nil {
 			return err
 		}
-		if err := fault.InvalidFields(slices.Concat(c.checkText(), unknown, fieldsOf(defErr))...); err != nil {
+		misfits, err := c.checkTemplate(tx.DB)
+		if err != nil {
+			return err
+		}
+		if err := fault.InvalidFields(slices.Concat(c.checkText(), unknown, misfits, fieldsOf(defErr))...); err != nil {
 			return err
 		}
 		return write(tx, &c)
@@ -134,8 +139,11 @@ func (s *Service) save(ctx context.Context, c Campaign, p Patch, write func(*db.
 	if err != nil {
 		return c, nil, fmt.Errorf("save a campaign: %w", err)
 	}
-	def.Warnings = slices.Concat(def.Warnings, s.absent(def), s.followsWithoutMessenger(def))
 	saved, err := s.Get(ctx, c.ID)
+	if err != nil {
+		return saved, def, err
+	}
+	def.Warnings, err = s.wary(ctx, def)
 	return saved, def, err
 }
 
@@ -144,6 +152,7 @@ func (c *Campaign) apply(p Patch) error {
 	set(&c.PageID, p.PageID)
 	set(&c.Topic, p.Topic)
 	set(&c.FallThrough, p.FallThrough)
+	set(&c.Transactional, p.Transactional)
 	c.reschedule(p)
 	if p.FollowUp != nil {
 		c.FollowUp = nil
@@ -246,7 +255,7 @@ func (c *Campaign) checkNames(tx *db.Tx) ([]fault.Field, error) {
 // Warnings tells what may go wrong with a campaign: what its content lacks, and
 // channels that are not set up here. What an older release took and this one
 // does not is a warning too.
-func (s *Service) Warnings(c Campaign) ([]content.Warning, error) {
+func (s *Service) Warnings(ctx context.Context, c Campaign) ([]content.Warning, error) {
 	def, err := c.Define()
 	if fault.Is(err, fault.Invalid) {
 		var out []content.Warning
@@ -258,7 +267,13 @@ func (s *Service) Warnings(c Campaign) ([]content.Warning, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat(def.Warnings, s.absent(def), s.followsWithoutMessenger(def)), nil
+	return s.wary(ctx, def)
+}
+
+// wary is every warning about a campaign.
+func (s *Service) wary(ctx context.Context, def *Definition) ([]content.Warning, error) {
+	unapproved, err := s.unapproved(ctx, def)
+	return slices.Concat(def.Warnings, s.absent(def), s.followsWithoutMessenger(def), unapproved), err
 }
 
 // absent warns of lanes whose channel is not set up here.

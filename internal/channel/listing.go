@@ -19,3 +19,7 @@ type Listed struct {
 	Eligible time.Time // it must not be used before
 	Renewed  bool      // the person chose to go on with it
 }
+
+// TemplateApproved is the status of a utility template that may be sent with;
+// all others are Meta's words in lower case.
+const TemplateApproved = "approved"

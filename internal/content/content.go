@@ -13,6 +13,7 @@ type Source struct {
 	Messenger *Messenger `json:"messenger,omitempty"`
 	SMS       *SMS       `json:"sms,omitempty"`
 	Email     *Email     `json:"email,omitempty"`
+	Utility   *Utility   `json:"utility,omitempty"` // what the lane utility says
 }
 
 // SMS is a text message.
@@ -51,6 +52,7 @@ type Compiled struct {
 	messenger *messenger
 	sms       *template
 	mail      *mail
+	utility   *utility
 	attrs     bool
 }
 
@@ -62,6 +64,7 @@ func Compile(src Source) (*Compiled, []Warning, error) {
 		messenger: c.messenger(pointerMessenger, src.Messenger),
 		sms:       c.sms(src.SMS),
 		mail:      c.mail(src.Email),
+		utility:   c.utility(src.Utility),
 	})
 }
 

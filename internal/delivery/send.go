@@ -66,9 +66,9 @@ func (s *Store) Claim(tx *db.Tx, b Batch, job int64, most int) ([]Claimed, error
 // flight when its node died: whether the provider took them is not known.
 func (s *Store) Abandoned(tx *db.Tx, b Batch, job int64) ([]Try, error) {
 	var out []Try
-	err := tx.Raw(`SELECT d.id AS delivery, d.attempt AS n, d.lane, t.id AS token_id, d.sent_at AS started
+	err := tx.Raw(`SELECT d.id AS delivery, d.attempt AS n, d.lane, COALESCE(t.id, r.id) AS token_id, d.sent_at AS started
 		FROM (SELECT * FROM deliveries WHERE `+inBatch+` AND lane = ? AND state = 'sending' AND job_id = ?) AS d
-		LEFT JOIN tokens t ON t.delivery_id = d.id AND t.status = 'reserved'`,
+		LEFT JOIN tokens t ON t.delivery_id = d.id AND t.status = 'reserved' LEFT JOIN recurring_tokens r ON r.held_by = d.id`,
 		b.FirstID, b.LastID, b.CampaignID.String(), b.Lane, job).Scan(&out).Error
 	if err != nil {
 		return nil, fmt.Errorf("look for abandoned deliveries: %w", err)

@@ -33,7 +33,8 @@ func (r *run) call(ctx, going context.Context) {
 		}
 		t := delivery.Try{Delivery: g.ID, N: g.Attempt, Lane: r.batch.Lane, Started: g.started}
 		if g.token != "" {
-			t.TokenID = &g.person.tokenID.UUID
+			id := g.person.tokenFor(r.batch.Lane)
+			t.TokenID = &id
 		}
 		r.results = append(r.results, settled{Try: t, contact: g.Contact, psid: g.person.psid, result: res})
 	}

@@ -134,17 +134,23 @@ func (r *run) decide(s *step, claimed []delivery.Claimed, people map[uuid.UUID]p
 // reasonErased is why nobody is reached who was in the audience at planning.
 const reasonErased = "erased"
 
-// reserve takes a token for each delivery on the one-time lane. Those whose
+// reserve takes a token for each delivery on a lane of tokens. Those whose
 // token somebody else was faster to take go back and are decided again.
 func (r *run) reserve(ctx context.Context, tx *db.Tx, s *step) ([]delivery.Move, error) {
-	if r.batch.Lane != channel.OneTime || len(s.going) == 0 {
+	take := r.engine.Tokens.Reserve
+	switch {
+	case len(s.going) == 0:
+		return nil, nil
+	case r.batch.Lane == channel.Recurring:
+		take = r.engine.Tokens.ReserveRecurring
+	case r.batch.Lane != channel.OneTime:
 		return nil, nil
 	}
 	claims := make([]token.Claim, len(s.going))
 	for i, g := range s.going {
-		claims[i] = token.Claim{Delivery: g.ID, TokenID: g.person.tokenID.UUID}
+		claims[i] = token.Claim{Delivery: g.ID, TokenID: g.person.tokenFor(r.batch.Lane)}
 	}
-	values, err := r.engine.Tokens.Reserve(ctx, tx, claims)
+	values, err := take(ctx, tx, claims)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +159,7 @@ func (r *run) reserve(ctx context.Context, tx *db.Tx, s *step) ([]delivery.Move,
 	for _, g := range s.going {
 		value, ok := values[g.ID]
 		if !ok {
-			lost = append(lost, delivery.Move{Delivery: g.ID, Lane: channel.OneTime, Attempts: g.Attempt - 1})
+			lost = append(lost, delivery.Move{Delivery: g.ID, Lane: r.batch.Lane, Attempts: g.Attempt - 1})
 			continue
 		}
 		g.token = value

@@ -126,25 +126,30 @@ func New(p Parts, size Sizes) *Engine {
 
 // scopeOf is scope for a campaign.
 func (e *Engine) scopeOf(q *gorm.DB, def *campaign.Definition) (scope, error) {
-	s, err := e.scope(q, def.PageID, def.Topic)
+	s, err := e.scope(q, def)
+	s.recurring = slices.Contains(def.Route, channel.Recurring)
 	s.noTokens = !slices.Contains(def.Route, channel.OneTime)
 	s.noPSIDs = !slices.ContainsFunc(def.Route, func(l channel.Lane) bool { return l.Kind() == channel.Messenger })
 	return s, err
 }
 
-// scope reads what of a Page matters to the decision.
-func (e *Engine) scope(q *gorm.DB, page uuid.UUID, topic string) (scope, error) {
-	s := scope{page: page, topic: topic, now: e.Now(), channels: e.channels, zoneOf: e.Campaigns.Zone, capable: map[channel.Lane]string{}}
-	var found []struct{ TimeZone, Name, State string }
-	err := q.Raw(`SELECT p.time_zone, COALESCE(c.name, '') AS name, COALESCE(c.state, '') AS state
-		FROM pages p LEFT JOIN capabilities c ON c.page_id = p.id WHERE p.id = ?`, page).Scan(&found).Error
+// scope reads what of a Page matters to the decision, and whether Meta approved
+// the utility template that the campaign names.
+func (e *Engine) scope(q *gorm.DB, def *campaign.Definition) (scope, error) {
+	s := scope{page: def.PageID, topic: def.Topic, now: e.Now(), channels: e.channels, zoneOf: e.Campaigns.Zone, capable: map[channel.Lane]string{},
+		transactional: def.Transactional}
+	name, language := def.Template()
+	var found []struct{ TimeZone, Name, State, Template string }
+	err := q.Raw(`SELECT p.time_zone, COALESCE(c.name, '') AS name, COALESCE(c.state, '') AS state, COALESCE(t.status, '') AS template
+		FROM pages p LEFT JOIN capabilities c ON c.page_id = p.id
+		LEFT JOIN message_templates t ON t.page_id = p.id AND t.name = ? AND t.language = ? WHERE p.id = ?`, name, language, def.PageID).Scan(&found).Error
 	if err != nil {
 		return s, fmt.Errorf("read page: %w", err)
 	}
 	if len(found) == 0 {
 		return s, errNoPage
 	}
-	s.pageZone = found[0].TimeZone
+	s.pageZone, s.approved = found[0].TimeZone, found[0].Template == channel.TemplateApproved
 	for _, c := range found {
 		s.capable[channel.Lane(c.Name)] = c.State
 	}

@@ -402,7 +402,7 @@ func rate(rt *rapid.T) float64 {
 
 func drawHuman(rt *rapid.T) human {
 	return human{
-		psid: rapid.Bool().Draw(rt, "psid"), window: rapid.Bool().Draw(rt, "window"), tokens: rapid.IntRange(0, 2).Draw(rt, "tokens"),
+		psid: rapid.Bool().Draw(rt, "psid"), window: rapid.Bool().Draw(rt, "window"), tokens: rapid.IntRange(0, 2).Draw(rt, "tokens"), permit: rapid.Bool().Draw(rt, "permit"),
 		phone: rapid.SampledFrom([]string{"", "new"}).Draw(rt, "phone"), email: rapid.SampledFrom([]string{"", "new"}).Draw(rt, "email"),
 		noSMS: rapid.Bool().Draw(rt, "noSMS"), noEmail: rapid.Bool().Draw(rt, "noEmail"), silenced: rapid.Bool().Draw(rt, "silenced"),
 	}

@@ -30,6 +30,7 @@ type told struct {
 	token    string
 	answer   channel.Outcome
 	taken    bool // with Unknown: whether the provider took it after all
+	at       time.Time
 }
 
 // world is providers that answer as chance has it, and remember every call.
@@ -39,6 +40,7 @@ type world struct {
 	first int64 // number of the campaign's deliveries, so that a run can be repeated
 	dies  int   // the call in which the node dies; 0 is none
 	calls []told
+	now   func() time.Time
 }
 
 // fate is the answer to the n-th call about a delivery: the same whenever it is asked.
@@ -73,10 +75,10 @@ func (s scripted) Send(_ context.Context, b channel.Batch) []channel.Result {
 		answer, taken := w.fate(m.Delivery, b.Lane, n)
 		w.dies--
 		if w.dies == 0 {
-			w.calls = append(w.calls, told{m.Delivery, b.Lane, m.To, m.Token, channel.Unknown, taken})
+			w.calls = append(w.calls, told{m.Delivery, b.Lane, m.To, m.Token, channel.Unknown, taken, w.now()})
 			panic(errKilled)
 		}
-		w.calls = append(w.calls, told{m.Delivery, b.Lane, m.To, m.Token, answer, taken})
+		w.calls = append(w.calls, told{m.Delivery, b.Lane, m.To, m.Token, answer, taken, w.now()})
 		out[i] = channel.Result{Outcome: answer, Code: "x", ProviderID: "id"}
 	}
 	return out
@@ -165,7 +167,7 @@ func (x *trial) callback() {
 
 func (x *trial) step() {
 	ctx, id := x.t.Context(), x.c.ID
-	switch rapid.IntRange(0, 7).Draw(x.rt, "step") {
+	switch rapid.IntRange(0, 8).Draw(x.rt, "step") {
 	case 0, 1:
 		x.drained()
 	case 2, 3:
@@ -179,6 +181,8 @@ func (x *trial) step() {
 		_, _ = x.campaigns.Pause(ctx, id) // from some states it cannot be
 	case 7:
 		_, _ = x.campaigns.Resume(ctx, id)
+	case 8: // recurring tokens have rested
+		x.advance(token.Rest)
 	}
 	x.forward()
 }
@@ -212,7 +216,7 @@ func (x *trial) oneVoice() {
 			require.True(x.rt, x.refused[c.delivery][lane], "a second message on %s while the one on %s was not refused", c.lane, lane)
 		}
 		require.False(x.rt, over[c.delivery][c.lane], "lane %s a second time after a refusal", c.lane)
-		if c.token != "" {
+		if c.lane == channel.OneTime {
 			require.False(x.rt, spent[c.token], "a token went out twice")
 		}
 		delete(open, c.delivery)
@@ -248,6 +252,28 @@ func (x *trial) settled() {
 	for _, who := range x.crowd {
 		require.Zero(x.rt, x.tokenStates(who)[token.Reserved])
 	}
+	require.Zero(x.rt, x.held())
+}
+
+// held counts the recurring tokens that a delivery holds.
+func (b *bundle) held() (n int) {
+	require.NoError(b.t, b.d.Read(b.t.Context()).Raw("SELECT COUNT(*) FROM recurring_tokens WHERE held_by IS NOT NULL").Row().Scan(&n))
+	return n
+}
+
+// rests checks that no recurring token is used again before its time, whichever
+// campaign wants it and whatever became of the node.
+func (x *trial) rests() {
+	last := map[string]time.Time{}
+	for _, c := range x.world.calls {
+		if c.lane != channel.Recurring || c.answer != channel.Accepted && c.answer != channel.Unknown {
+			continue
+		}
+		if at, used := last[c.token]; used {
+			require.GreaterOrEqual(x.rt, c.at.Sub(at), token.Rest, "a recurring token was used again too soon")
+		}
+		last[c.token] = c.at
+	}
 }
 
 // TestTheRulesHoldInAnyOrderOfEvents drives campaigns through random answers,
@@ -257,6 +283,8 @@ func TestTheRulesHoldInAnyOrderOfEvents(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		w := &world{}
 		b := setup(t, d, options{size: dispatch.Sizes{Page: 5, Batch: 4, Parallel: 2}, wrap: func(s channel.Sender) channel.Sender { return scripted{s, w} }})
+		w.now = b.now
+		b.template(channel.TemplateApproved)
 		rapid.Check(t, func(rt *rapid.T) {
 			b.sim.Reset()
 			b.tx(func(tx *db.Tx) error { return tx.Exec("DELETE FROM contacts").Error })
@@ -266,8 +294,10 @@ func TestTheRulesHoldInAnyOrderOfEvents(t *testing.T) {
 				x.crowd = append(x.crowd, b.make(h))
 			}
 			require.NoError(rt, d.Read(t.Context()).Raw("SELECT next FROM counters WHERE name = 'delivery'").Row().Scan(&w.first))
-			x.c = b.draft(nil)
+			x.c = b.draft(allLanes)
 			b.start(x.c)
+			rival := b.draft(func(p *campaign.Patch) { p.Route = &[]channel.Lane{channel.Recurring} })
+			b.start(rival)
 			for range rapid.IntRange(1, 20).Draw(rt, "steps") {
 				x.step()
 			}
@@ -278,7 +308,9 @@ func TestTheRulesHoldInAnyOrderOfEvents(t *testing.T) {
 				b.advance(time.Minute)
 			}
 			require.Equal(rt, campaign.Finished, b.state(x.c))
+			require.Equal(rt, campaign.Finished, b.state(rival))
 			x.oneVoice()
+			x.rests()
 			x.settled()
 		})
 	})

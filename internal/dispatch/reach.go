@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,6 +14,7 @@ import (
 	"beckon/internal/channel"
 	"beckon/internal/db"
 	"beckon/internal/route"
+	"beckon/internal/token"
 )
 
 // scope is what makes reach a question: on which page, for which topic, when.
@@ -24,8 +26,12 @@ type scope struct {
 	pageZone string
 	zoneOf   func(contact, phone, page string) *campaign.Zone
 	channels map[channel.Kind]bool
-	noTokens bool // the route has no lane for tokens: none is looked for
+	noTokens bool // the route has no lane for one-time tokens: none is looked for
 	noPSIDs  bool // nor for anything in Messenger
+	// recurring: the route has the lane for recurring tokens.
+	recurring bool
+	// transactional and approved are what lets the lane utility be used.
+	transactional, approved bool
 }
 
 // off reports whether Meta does not let the Page use the lane.
@@ -45,11 +51,20 @@ type person struct {
 	id      uuid.UUID
 	reach   route.Reach
 	tokenID uuid.NullUUID
+	permit  uuid.NullUUID  // the recurring token, when the route has the lane
 	zone    *campaign.Zone // where on the clock they are
 	psid    string
 	phone   string
 	email   string
 	who     campaign.Recipient // names and attributes; filled by people, not by crowd
+}
+
+// tokenFor is the token that a message on the lane would go out with.
+func (p *person) tokenFor(lane channel.Lane) uuid.UUID {
+	if lane == channel.Recurring {
+		return p.permit.UUID
+	}
+	return p.tokenID.UUID
 }
 
 // One query brings all that the decision needs, the oldest token first. The CASE
@@ -63,7 +78,31 @@ const (
 	LEFT JOIN messenger_addresses m ON ? AND m.contact_id = c.id AND m.page_id = ?
 	LEFT JOIN suppressions sp ON sp.channel = 'sms' AND sp.hash = c.phone_hash
 	LEFT JOIN suppressions se ON se.channel = 'email' AND se.hash = c.email_hash`
+	recurringColumns = `, r.id, r.status, r.expires_at, r.eligible_at`
+	recurringJoin    = `
+	LEFT JOIN recurring_tokens r ON r.id = (SELECT t.id FROM recurring_tokens t
+		WHERE t.contact_id = c.id AND t.page_id = ? AND t.topic = ? AND t.status IN ('live', 'stopped')
+		ORDER BY CASE WHEN t.status = 'stopped' THEN 1 WHEN t.expires_at <= ? THEN 2 ELSE 0 END, t.eligible_at, t.id LIMIT 1)`
 )
+
+// asked are the parts of a question for reach, with the arguments of each.
+type asked struct {
+	columns, joins         string
+	columnArgs, joinedArgs []any
+}
+
+func (s scope) ask(full bool) asked {
+	a := asked{columns: reachColumns, joins: reachJoins,
+		columnArgs: []any{!s.noTokens, s.page, s.topic, s.now}, joinedArgs: []any{!s.noPSIDs, s.page}}
+	if s.recurring {
+		a.columns, a.joins = a.columns+recurringColumns, a.joins+recurringJoin
+		a.joinedArgs = append(a.joinedArgs, s.page, s.topic, s.now)
+	}
+	if full {
+		a.columns += personColumns
+	}
+	return a
+}
 
 // audienceOf is a stretch of an audience, by contact id.
 type audienceOf struct {
@@ -76,13 +115,10 @@ type audienceOf struct {
 
 // crowd reads the next contacts of an audience.
 func (s scope) crowd(q *gorm.DB, a audienceOf) ([]person, error) {
-	columns := reachColumns
-	if a.full {
-		columns += personColumns
-	}
-	args := append([]any{!s.noTokens, s.page, s.topic, s.now, !s.noPSIDs, s.page, a.after, a.until}, a.args...)
-	rows, err := q.Raw(`SELECT `+columns+` FROM contacts c`+reachJoins+`
-		WHERE c.id > ? AND c.id <= ? AND (`+a.where+`) ORDER BY c.id LIMIT ?`, append(args, a.limit)...).Rows()
+	ask := s.ask(a.full)
+	args := slices.Concat(ask.columnArgs, ask.joinedArgs, []any{a.after, a.until}, a.args, []any{a.limit})
+	rows, err := q.Raw(`SELECT `+ask.columns+` FROM contacts c`+ask.joins+`
+		WHERE c.id > ? AND c.id <= ? AND (`+a.where+`) ORDER BY c.id LIMIT ?`, args...).Rows()
 	if err != nil {
 		return nil, fmt.Errorf("read the audience: %w", err)
 	}
@@ -97,8 +133,9 @@ func (s scope) people(tx *db.Tx, ids []uuid.UUID) (map[uuid.UUID]person, error) 
 
 // peopleOf is people over any handle: values is the relation v(id).
 func (s scope) peopleOf(q *gorm.DB, ids []uuid.UUID, values any) (map[uuid.UUID]person, error) {
-	rows, err := q.Raw(`SELECT `+reachColumns+personColumns+` FROM ? JOIN contacts c ON c.id = v.id`+reachJoins,
-		!s.noTokens, s.page, s.topic, s.now, values, !s.noPSIDs, s.page).Rows()
+	ask := s.ask(true)
+	rows, err := q.Raw(`SELECT `+ask.columns+` FROM ? JOIN contacts c ON c.id = v.id`+ask.joins,
+		slices.Concat(ask.columnArgs, []any{values}, ask.joinedArgs)...).Rows()
 	if err != nil {
 		return nil, fmt.Errorf("read recipients: %w", err)
 	}
@@ -120,6 +157,9 @@ func (s scope) scan(rows *sql.Rows, full bool, size int) ([]person, error) {
 		var p person
 		var r row
 		cells := r.cells(&p)
+		if s.recurring {
+			cells = append(cells, &p.permit, &r.permitStatus, &r.permitEnds, &r.eligible)
+		}
 		if full {
 			cells = append(cells, &r.externalID, &p.who.FirstName, &p.who.LastName, &p.who.Locale, (*[]byte)(&p.who.Attributes))
 		}
@@ -139,7 +179,8 @@ func (s scope) scan(rows *sql.Rows, full bool, size int) ([]person, error) {
 type row struct {
 	timeZone                                             string
 	psid, phone, phoneStop, email, emailStop, externalID sql.NullString
-	lastAction, blocked, held                            sql.NullTime
+	permitStatus                                         sql.NullString
+	lastAction, blocked, held, permitEnds, eligible      sql.NullTime
 }
 
 func (r *row) cells(p *person) []any {
@@ -154,6 +195,9 @@ func (r *row) fill(p *person, s scope) {
 	x.HasMessenger, x.Blocked, x.LastAction = r.psid.Valid, r.blocked.Valid, r.lastAction.Time
 	x.ThreadHeld = r.held.Valid && s.now.Before(r.held.Time)
 	x.Token, x.OneTimeOff = p.tokenID.Valid, s.off(channel.OneTime)
+	x.Recurring = route.Permit{Known: p.permit.Valid, Stopped: r.permitStatus.String == string(token.Stopped), Expires: r.permitEnds.Time, Eligible: r.eligible.Time}
+	x.RecurringOff, x.UtilityOff = s.off(channel.Recurring), s.off(channel.Utility)
+	x.Transactional, x.TemplateApproved = s.transactional, s.approved
 	x.Phone, x.PhoneSuppressed, x.SMSOff = r.phone.Valid, r.phoneStop.Valid, !s.channels[channel.SMS]
 	x.Email, x.EmailSuppressed, x.EmailOff = r.email.Valid, r.emailStop.Valid, !s.channels[channel.Email]
 }
@@ -172,7 +216,8 @@ func (p *person) to(lane channel.Lane) string {
 // Reach says which lanes are open for a contact right now, on a page and for a
 // topic: one decision for each lane, as if it were the whole route.
 func (e *Engine) Reach(ctx context.Context, contactID, pageID uuid.UUID, topic string) (map[channel.Lane]route.Decision, error) {
-	s, err := e.scope(e.db.Read(ctx), pageID, topic)
+	s, err := e.scope(e.db.Read(ctx), &campaign.Definition{PageID: pageID, Topic: topic})
+	s.recurring = true
 	if err != nil {
 		return nil, err
 	}

@@ -35,9 +35,10 @@ type settled struct {
 type effects struct {
 	ledger  []delivery.Settlement
 	tokens  []token.Fate
-	blocked []string // PSIDs that cannot be reached
-	closed  []string // PSIDs whose window is closed after all
-	held    []string // PSIDs whose thread another app holds
+	permits []token.Use // recurring tokens
+	blocked []string    // PSIDs that cannot be reached
+	closed  []string    // PSIDs whose window is closed after all
+	held    []string    // PSIDs whose thread another app holds
 	silence []contact.Silence
 	stop    *channel.Result
 	fallers []settled
@@ -122,7 +123,11 @@ func (fx *effects) refused(o settled) {
 }
 
 func (fx *effects) token(o settled, to token.Status) {
-	if o.TokenID != nil {
+	switch {
+	case o.TokenID == nil:
+	case o.Lane == channel.Recurring:
+		fx.permits = append(fx.permits, token.Use{TokenID: *o.TokenID, Delivery: o.Delivery, Outcome: o.result.Outcome, Code: o.result.Code})
+	default:
 		fx.tokens = append(fx.tokens, token.Fate{TokenID: *o.TokenID, Delivery: o.Delivery, To: to})
 	}
 }
@@ -131,6 +136,9 @@ func (fx *effects) token(o settled, to token.Status) {
 func (e *Engine) apply(ctx context.Context, tx *db.Tx, fx *effects, def *campaign.Definition) error {
 	now, page := e.Now(), def.PageID
 	if _, err := e.Tokens.Settle(ctx, tx, fx.tokens); err != nil {
+		return err
+	}
+	if _, err := e.Tokens.SettleRecurring(ctx, tx, fx.permits); err != nil {
 		return err
 	}
 	if err := e.Contacts.Block(ctx, tx, page, fx.blocked, now); err != nil {

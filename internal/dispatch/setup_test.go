@@ -53,6 +53,7 @@ type bundle struct {
 	contacts  *contact.Store
 	pages     *page.Store
 	tokens    *token.Store
+	recurring *token.Recurring
 	campaigns *campaign.Service
 	ledger    *delivery.Store
 	lines     *line.Store
@@ -91,6 +92,7 @@ func setup(t testing.TB, d *db.DB, o options) *bundle {
 	b.queue = queue.New(d, log)
 	b.pages = page.NewStore(d, box, b.now)
 	b.tokens = token.NewStore(d, box, b.now)
+	b.recurring = token.NewRecurring(b.tokens, token.RecurringOptions{Queue: b.queue, Pages: b.pages})
 	b.ledger = delivery.NewStore(d, b.now)
 	b.contacts = contact.New(d, b.queue, box, contact.Options{Now: b.now, Grant: b.grant})
 	senders := senders(t, server.URL)
@@ -161,6 +163,7 @@ type human struct {
 	psid     bool
 	window   bool // acted a minute ago
 	tokens   int
+	permit   bool   // a recurring token
 	phone    string // "" none, "new" a fresh number, else the number
 	email    string // "" none, "new" a fresh address, else the address
 	noSMS    bool   // no consent
@@ -202,7 +205,7 @@ func (b *bundle) make(h human) made {
 	if !h.noEmail {
 		dr.EmailConsent = contact.Of(contact.Consent{Status: contact.Subscribed})
 	}
-	if h.psid || h.window || h.tokens > 0 {
+	if h.psid || h.window || h.permit || h.tokens > 0 {
 		m.psid = b.sim.AddPeople(graphPage, b.count)[b.count-1]
 		if !h.window {
 			b.sim.CloseWindow(graphPage, m.psid)
@@ -222,12 +225,45 @@ func (b *bundle) make(h human) made {
 				return err
 			}
 		}
+		if h.permit {
+			if err := b.permit(tx, m); err != nil {
+				return err
+			}
+		}
 		if h.silenced {
 			return b.contacts.Suppress(b.t.Context(), tx, []contact.Silence{{Channel: channel.SMS, ContactID: m.id, Reason: contact.ReasonStop}})
 		}
 		return nil
 	})
 	return m
+}
+
+// permit has a person give a recurring token for the topic "courses".
+func (b *bundle) permit(tx *db.Tx, who made) error {
+	return b.recurring.Hear(b.t.Context(), tx, channel.Heard{Page: b.page.ID, People: map[string]uuid.UUID{who.psid: who.id}, Events: []channel.Event{{
+		Kind: channel.EventOptIn, OptInType: channel.OptInRecurring, PSID: who.psid, Payload: "courses", At: b.now(), Expires: b.now().AddDate(0, 6, 0),
+		Token: b.sim.GrantRecurring(graphPage, who.psid)}}})
+}
+
+// template makes the utility template "visit" known with a status, at the Page
+// and at Meta.
+func (b *bundle) template(status string) {
+	b.sim.AddTemplate(graphPage, simulator.Template{Name: "visit", Language: "en", Status: status,
+		Components: json.RawMessage(visitComponents)})
+	b.tx(func(tx *db.Tx) error {
+		return tx.Exec(`INSERT INTO message_templates (id, page_id, name, language, category, status, components, status_at, created_at, updated_at)
+			VALUES (?, ?, 'visit', 'en', 'UTILITY', ?, ?, ?, ?, ?)`, uuid.New(), b.page.ID, status, visitComponents, b.now(), b.now(), b.now()).Error
+	})
+}
+
+const visitComponents = `[{"type":"BODY","text":"Your visit is on {{day}}, {{name}}."},{"type":"BUTTONS","buttons":[{"type":"POSTBACK","text":"Fine"}]}]`
+
+// allLanes makes a campaign one that can take every lane there is.
+func allLanes(p *campaign.Patch) {
+	src, yes, lanes := *p.Content, true, channel.Lanes()
+	src.Utility = &content.Utility{Template: "visit", Language: "en", Buttons: []content.UtilityButton{{Payload: "FINE"}},
+		Parameters: map[string]string{"day": "Monday", "name": "{{ contact.first_name }}"}}
+	p.Content, p.Transactional, p.Route = &src, &yes, &lanes
 }
 
 func (b *bundle) tx(work func(*db.Tx) error) { require.NoError(b.t, b.d.Transact(b.t.Context(), work)) }

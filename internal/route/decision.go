@@ -15,14 +15,18 @@ const (
 	Blocked       Reason = "blocked"        // the person blocked the page, or it cannot reach them
 	ThreadHeld    Reason = "thread_held"    // another app or a human is talking with the person
 	WindowClosed  Reason = "window_closed"  // the last qualifying action is too long ago, or never was
-	NoToken       Reason = "no_token"       // no available one-time token for the topic
+	NoToken       Reason = "no_token"       // no available token for the topic
 	TokenExpired  Reason = "token_expired"  // there is one, but it is too old
-	CapabilityOff Reason = "capability_off" // the Page may not send one-time messages
+	CapabilityOff Reason = "capability_off" // the Page may not send on the lane
 	NoConsent     Reason = "no_consent"     // never said yes to this channel
-	OptedOut      Reason = "unsubscribed"   // said no to this channel
+	OptedOut      Reason = "unsubscribed"   // said no to this channel, or stopped these messages
 	Suppressed    Reason = "suppressed"     // the address must not be sent to
 	NotConfigured Reason = "not_configured" // the lane is not set up or not known here
 	InsideWindow  Reason = "inside_window"  // reachable for free: no token is spent on them
+
+	TooSoon             Reason = "too_soon"              // the recurring token was used less than 48 hours ago
+	NotTransactional    Reason = "not_transactional"     // utility messages are for campaigns that are declared transactional
+	TemplateNotApproved Reason = "template_not_approved" // Meta has not approved the utility template, or not any more
 )
 
 // Reasons returns the closed set, the most telling first: the order in which
@@ -30,7 +34,7 @@ const (
 func Reasons() []Reason {
 	return []Reason{
 		Suppressed, OptedOut, NoConsent, InsideWindow, Blocked, ThreadHeld, CapabilityOff,
-		TokenExpired, NoToken, WindowClosed, NotConfigured, NoAddress,
+		TemplateNotApproved, TooSoon, TokenExpired, NoToken, WindowClosed, NotTransactional, NotConfigured, NoAddress,
 	}
 }
 

@@ -25,6 +25,8 @@ func reaches() *rapid.Generator[route.Reach] {
 		return route.Reach{
 			HasMessenger: yes("messenger"), Blocked: yes("blocked"), ThreadHeld: yes("held"), LastAction: moment.Draw(t, "last"),
 			Token: yes("token"), TokenExpires: moment.Draw(t, "expires"), OneTimeOff: yes("off"),
+			Recurring:    route.Permit{Known: yes("permit"), Stopped: yes("stopped"), Expires: moment.Draw(t, "ends"), Eligible: moment.Draw(t, "eligible")},
+			RecurringOff: yes("recurring off"), Transactional: yes("transactional"), TemplateApproved: yes("approved"), UtilityOff: yes("utility off"),
 			Phone: yes("phone"), Email: yes("email"),
 			SMSConsent: consent.Draw(t, "sms consent"), EmailConsent: consent.Draw(t, "email consent"),
 			PhoneSuppressed: yes("phone suppressed"), EmailSuppressed: yes("email suppressed"),
@@ -50,6 +52,13 @@ func TestLawsOfTheDecision(t *testing.T) {
 		checkFirstOpen(t, r, d)
 		if r.InWindow(noon) {
 			require.NotEqual(t, channel.OneTime, d.Lane, "no token is spent inside the window")
+			require.NotEqual(t, channel.Recurring, d.Lane, "nor is one that must rest then")
+		}
+		if d.Lane == channel.Recurring {
+			require.False(t, r.Recurring.Stopped || noon.Before(r.Recurring.Eligible), "nobody is written to who stopped it, or too soon")
+		}
+		if d.Lane == channel.Utility {
+			require.True(t, r.Transactional && r.TemplateApproved, "nothing else than what Meta approved goes out without a permission")
 		}
 		if r.ThreadHeld {
 			require.NotEqual(t, channel.Messenger, d.Lane.Kind(), "nobody is written to whom another app or a human is talking with")

@@ -34,10 +34,25 @@ type Reach struct {
 	TokenExpires time.Time // zero for a token without an end
 	OneTimeOff   bool      // the Page's one-time capability is off
 
+	Recurring    Permit // the best recurring token for the topic on the page
+	RecurringOff bool   // the Page's recurring capability is off
+
+	Transactional    bool // the campaign is declared transactional
+	TemplateApproved bool // and its utility template is approved
+	UtilityOff       bool // the Page's utility capability is off
+
 	Phone, Email                     bool   // has such an address
 	SMSConsent, EmailConsent         string // "", Subscribed or Unsubscribed
 	PhoneSuppressed, EmailSuppressed bool
 	SMSOff, EmailOff                 bool // the channel is not set up here
+}
+
+// Permit is a recurring token; its zero value is none.
+type Permit struct {
+	Known    bool
+	Stopped  bool      // the person stopped it
+	Expires  time.Time // zero for one without an end
+	Eligible time.Time // it must not be used before
 }
 
 // InWindow reports whether the person can be written to in Messenger for free
@@ -71,6 +86,10 @@ func (r *Reach) closed(lane channel.Lane, now time.Time) Reason {
 		return r.windowClosed(now)
 	case channel.OneTime:
 		return r.oneTimeClosed(now)
+	case channel.Utility:
+		return r.utilityClosed()
+	case channel.Recurring:
+		return r.recurringClosed(now)
 	case channel.LaneSMS:
 		return address{r.SMSOff, r.Phone, r.PhoneSuppressed, r.SMSConsent}.closed()
 	case channel.LaneEmail:
@@ -109,6 +128,58 @@ func (r *Reach) oneTimeClosed(now time.Time) Reason {
 		return TokenExpired
 	case r.InWindow(now):
 		return InsideWindow
+	}
+	return ""
+}
+
+// utilityClosed is about a message that needs no permission of the person: only
+// of Meta, and only for what is not promotion.
+func (r *Reach) utilityClosed() Reason {
+	switch {
+	case !r.HasMessenger:
+		return NoAddress
+	case r.Blocked:
+		return Blocked
+	case r.ThreadHeld:
+		return ThreadHeld
+	case !r.Transactional:
+		return NotTransactional
+	case r.UtilityOff:
+		return CapabilityOff
+	case !r.TemplateApproved:
+		return TemplateNotApproved
+	}
+	return ""
+}
+
+func (r *Reach) recurringClosed(now time.Time) Reason {
+	switch {
+	case !r.Recurring.Known && !r.HasMessenger:
+		return NoAddress
+	case r.Blocked:
+		return Blocked
+	case r.ThreadHeld:
+		return ThreadHeld
+	case r.RecurringOff:
+		return CapabilityOff
+	case !r.Recurring.Known:
+		return NoToken
+	}
+	return r.permitClosed(now)
+}
+
+// permitClosed is recurringClosed for who gave a permission at some time.
+func (r *Reach) permitClosed(now time.Time) Reason {
+	p := &r.Recurring
+	switch {
+	case p.Stopped:
+		return OptedOut
+	case !p.Expires.IsZero() && !now.Before(p.Expires):
+		return TokenExpired
+	case r.InWindow(now):
+		return InsideWindow
+	case now.Before(p.Eligible):
+		return TooSoon
 	}
 	return ""
 }

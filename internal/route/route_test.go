@@ -20,6 +20,8 @@ func everywhere() route.Reach {
 	return route.Reach{
 		HasMessenger: true, LastAction: noon.Add(-48 * time.Hour),
 		Token: true, TokenExpires: noon.Add(time.Hour),
+		Recurring:     route.Permit{Known: true, Expires: noon.Add(time.Hour), Eligible: noon},
+		Transactional: true, TemplateApproved: true,
 		Phone: true, SMSConsent: route.Subscribed,
 		Email: true, EmailConsent: route.Subscribed,
 	}
@@ -89,8 +91,21 @@ func TestDecideGivesTheReason(t *testing.T) {
 		"email: said no":               {func(r *route.Reach) { r.EmailConsent = route.Unsubscribed }, channel.LaneEmail, route.OptedOut},
 		"email: suppressed":            {func(r *route.Reach) { r.EmailSuppressed = true }, channel.LaneEmail, route.Suppressed},
 		"email: not here":              {func(r *route.Reach) { r.EmailOff = true }, channel.LaneEmail, route.NotConfigured},
-		"utility":                      {func(*route.Reach) {}, channel.Utility, route.NotConfigured},
-		"recurring":                    {func(*route.Reach) {}, channel.Recurring, route.NotConfigured},
+		"utility: not in Messenger":    {func(r *route.Reach) { r.HasMessenger = false }, channel.Utility, route.NoAddress},
+		"utility: blocked":             {func(r *route.Reach) { r.Blocked = true }, channel.Utility, route.Blocked},
+		"utility: held":                {func(r *route.Reach) { r.ThreadHeld = true }, channel.Utility, route.ThreadHeld},
+		"utility: promotion":           {func(r *route.Reach) { r.Transactional = false }, channel.Utility, route.NotTransactional},
+		"utility: capability":          {func(r *route.Reach) { r.UtilityOff = true }, channel.Utility, route.CapabilityOff},
+		"utility: not approved":        {func(r *route.Reach) { r.TemplateApproved = false }, channel.Utility, route.TemplateNotApproved},
+		"recurring: not in Messenger":  {func(r *route.Reach) { r.HasMessenger, r.Recurring = false, route.Permit{} }, channel.Recurring, route.NoAddress},
+		"recurring: blocked":           {func(r *route.Reach) { r.Blocked = true }, channel.Recurring, route.Blocked},
+		"recurring: held":              {func(r *route.Reach) { r.ThreadHeld = true }, channel.Recurring, route.ThreadHeld},
+		"recurring: capability":        {func(r *route.Reach) { r.RecurringOff = true }, channel.Recurring, route.CapabilityOff},
+		"recurring: none":              {func(r *route.Reach) { r.Recurring = route.Permit{} }, channel.Recurring, route.NoToken},
+		"recurring: stopped":           {func(r *route.Reach) { r.Recurring.Stopped = true }, channel.Recurring, route.OptedOut},
+		"recurring: expires now":       {func(r *route.Reach) { r.Recurring.Expires = noon }, channel.Recurring, route.TokenExpired},
+		"recurring: inside the window": {func(r *route.Reach) { r.LastAction = noon }, channel.Recurring, route.InsideWindow},
+		"recurring: must rest":         {func(r *route.Reach) { r.Recurring.Eligible = noon.Add(1) }, channel.Recurring, route.TooSoon},
 		"a lane nobody knows":          {func(*route.Reach) {}, "pigeon", route.NotConfigured},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -104,6 +119,16 @@ func TestDecideGivesTheReason(t *testing.T) {
 			require.Empty(t, d.Rest)
 		})
 	}
+}
+
+func TestUtilityAndRecurringAreOpen(t *testing.T) {
+	t.Parallel()
+	r := everywhere()
+	for _, lane := range []channel.Lane{channel.Utility, channel.Recurring} {
+		require.Equal(t, lane, route.Decide(r, []channel.Lane{lane, channel.LaneSMS}, noon).Lane)
+	}
+	r.HasMessenger, r.Recurring.Expires = false, time.Time{}
+	require.Equal(t, channel.Recurring, route.Decide(r, []channel.Lane{channel.Recurring}, noon).Lane, "the token is enough, and may have no end")
 }
 
 func TestWindowKeepsItsMargin(t *testing.T) {

@@ -92,11 +92,11 @@ func (s *Simulator) postPeople(w http.ResponseWriter, r *http.Request) {
 
 // phoneAct is what a person does, asked for from outside.
 type phoneAct struct {
-	Do      string `json:"do"` // say, quick_reply, button, get_started, open, notify_me, react, read, block, unblock, text, unsubscribe
+	Do      string `json:"do"` // say, quick_reply, button, get_started, open, notify_me, get_updates, stop_updates, resume_updates, react, read, block, unblock, text, unsubscribe
 	Page    string `json:"page"`
 	PSID    string `json:"psid"`
 	Text    string `json:"text"`    // for say, react (the emoji) and text
-	Payload string `json:"payload"` // for quick_reply and button
+	Payload string `json:"payload"` // for quick_reply and button; the token for stop_updates and resume_updates
 	Ref     string `json:"ref"`     // for get_started and open
 	MID     string `json:"mid"`     // for react
 	From    string `json:"from"`    // for text (the number) and unsubscribe (the address)
@@ -139,6 +139,13 @@ func (s *Simulator) perform(ctx context.Context, a *phoneAct) error {
 	case "notify_me":
 		_, err := s.TapNotifyMe(ctx, a.Page, a.PSID)
 		return err
+	case "get_updates":
+		_, err := s.TapGetUpdates(ctx, a.Page, a.PSID)
+		return err
+	case "stop_updates":
+		return s.StopRecurring(ctx, a.Payload)
+	case "resume_updates":
+		return s.ResumeRecurring(ctx, a.Payload)
 	case "react":
 		return s.React(ctx, a.Page, a.PSID, a.MID, a.Text)
 	case "read":

@@ -25,6 +25,9 @@ type graph struct {
 	tokens   *table[string, *grant]
 	receipts *outbox[Event]
 
+	permits   permits
+	templates templates
+
 	pagesMu sync.Mutex // for writers of pages
 	pages   atomic.Pointer[pageSet]
 }
@@ -50,6 +53,7 @@ func newGraph(s *Simulator) *graph {
 	g := &graph{
 		s: s, desk: s.desks[Graph],
 		people: newTable[personKey, *person](), tokens: newTable[string, *grant](),
+		permits: permits{byToken: map[string]*permit{}}, templates: templates{of: map[string][]*Template{}},
 	}
 	g.receipts = newOutbox(maxEntries, s.cfg.Receipts.Workers, s.cfg.Receipts.Linger, g.postReceipts)
 	g.pages.Store(&pageSet{byID: map[string]*page{}, byToken: map[string]*page{}})
@@ -92,6 +96,7 @@ func (g *graph) routes(mux *http.ServeMux) {
 	g.adminRoutes(mux)
 	mux.HandleFunc("POST /graph/{version}/{page}/message_attachments", versioned(g.upload))
 	g.threadRoutes(mux)
+	g.laneRoutes(mux)
 	mux.HandleFunc("/graph/", func(w http.ResponseWriter, _ *http.Request) { errPath().answer(w) })
 }
 

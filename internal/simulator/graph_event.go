@@ -37,6 +37,10 @@ const (
 	Echoed                      // the Page sent MID: Text, Metadata
 	Delivered                   // MID reached the person
 	HandedOver                  // the thread is App's now
+
+	GaveRecurring    // a recurring token: Text is its title, Payload, Token, Expires
+	EndedRecurring   // the same, stopped
+	ResumedRecurring // and taken up again
 )
 
 // opensWindow reports whether the event is a qualifying action.
@@ -49,7 +53,8 @@ type Event struct {
 	At            time.Time // zero: now
 	Text, Payload string
 	Ref, Token    string
-	MID           string // made up for a message of the person's when empty
+	Expires       time.Time // of a recurring token
+	MID           string    // made up for a message of the person's when empty
 	Metadata      string
 	App           string // who echoed, when it was not the bot; who got the thread
 
@@ -139,6 +144,8 @@ func (s *Simulator) appendBody(b []byte, e *Event, ms int64) []byte {
 	case OptedIn:
 		b = appendField(b, `"optin":{"type":"one_time_notif_req","payload":`, e.Payload)
 		b = appendField(b, `,"one_time_notif_token":`, e.Token)
+	case GaveRecurring, EndedRecurring, ResumedRecurring:
+		b = appendRecurring(b, e)
 	case Reacted:
 		b = appendField(b, `"reaction":{"reaction":"other","action":"react","emoji":`, e.Text)
 		b = appendField(b, `,"mid":`, e.MID)

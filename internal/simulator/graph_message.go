@@ -54,6 +54,7 @@ type templatePayload struct {
 	AttachmentID string    `json:"attachment_id"`
 	Reusable     bool      `json:"is_reusable"`
 	Ratio        string    `json:"image_aspect_ratio"`
+	CTA          string    `json:"notification_messages_cta_text"`
 }
 
 type quickReply struct {
@@ -85,6 +86,7 @@ type utility struct {
 	Language struct {
 		Code string `json:"code"`
 	} `json:"language"`
+	Components []utilityPart `json:"components"`
 }
 
 // The kinds of recipient that are known here.
@@ -95,8 +97,8 @@ const (
 
 // check tells whether the request is well formed, before anybody is looked up.
 func (m *sendRequest) check() *graphError {
-	if len(m.Recipient) != 1 || (m.Recipient[byPSID] == "" && m.Recipient[byToken] == "") {
-		return invalidParam("Param recipient must have exactly one of id, one_time_notif_token")
+	if len(m.Recipient) != 1 || m.Recipient[byPSID] == "" && !m.toToken() {
+		return invalidParam("Param recipient must have exactly one of id, one_time_notif_token, notification_messages_token")
 	}
 	if e := m.checkType(); e != nil {
 		return e
@@ -122,12 +124,17 @@ func (m *sendRequest) checkType() *graphError {
 		return invalidParam("Param messaging_type UTILITY and message.template go together")
 	case m.isUtility() && m.Recipient[byPSID] != "":
 		return nil
-	case m.MessagingType == "" && m.Recipient[byToken] != "":
+	case m.MessagingType == "" && m.toToken():
 		return nil
 	case m.MessagingType == "RESPONSE", m.MessagingType == "UPDATE":
 		return nil
 	}
 	return invalidParam("Param messaging_type must be one of {RESPONSE, UPDATE, MESSAGE_TAG, UTILITY}")
+}
+
+// toToken reports whether the message goes to a permission rather than a person.
+func (m *sendRequest) toToken() bool {
+	return m.Recipient[byToken] != "" || m.Recipient[byRecurring] != ""
 }
 
 func (m *sendRequest) isUtility() bool { return m.MessagingType == "UTILITY" }
@@ -205,6 +212,8 @@ func (p *templatePayload) check() *graphError {
 	switch p.TemplateType {
 	case "one_time_notif_req":
 		return firstOf(within("title", p.Title, maxRequestTitle), within("payload", p.Payload, maxPayload))
+	case askRecurring:
+		return p.checkRecurring()
 	case "button":
 		if len(p.Buttons) == 0 {
 			return invalidParam("Param buttons must have at least one element")

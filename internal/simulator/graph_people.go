@@ -20,6 +20,7 @@ type person struct {
 	holder     string       // the other app that holds the thread; "" when it is the bot's
 	tokens     int          // granted by GrantToken, to number them
 	asked      []optInAsked // opt-in requests not yet answered
+	invited    []invitation // to recurring messages, not yet answered
 	inbox      []Message    // empty when lean
 }
 
@@ -46,12 +47,16 @@ type Message struct {
 // success the message is the person's and its receipts are queued.
 func (g *graph) accept(c *call, p *page, m *sendRequest) (mid, psid string, fail *graphError) {
 	now := g.s.clock().UTC()
-	token := m.Recipient[byToken]
+	token, recurring := m.Recipient[byToken], m.Recipient[byRecurring]
 	key := personKey{p.id, m.Recipient[byPSID]}
-	if token != "" {
-		if key, fail = g.holder(p, token, now); fail != nil {
-			return "", "", fail
-		}
+	switch {
+	case token != "":
+		key, fail = g.holder(p, token, now)
+	case recurring != "":
+		key, fail = g.holderOf(p, recurring, now)
+	}
+	if fail != nil {
+		return "", "", fail
 	}
 	if fail = g.turnedDown(c, token, key); fail == nil {
 		fail = g.reachable(key, m, now)
@@ -59,11 +64,14 @@ func (g *graph) accept(c *call, p *page, m *sendRequest) (mid, psid string, fail
 	if fail == nil && token != "" {
 		fail = g.spend(token)
 	}
+	if fail == nil && recurring != "" {
+		fail = g.rest(recurring, now)
+	}
 	if fail != nil {
 		return "", "", fail
 	}
 	mid = "m_" + newID()
-	g.hand(key, c.body, m, Message{MID: mid, Metadata: m.Message.Metadata, At: now, ByToken: token != ""})
+	g.hand(key, c.body, m, Message{MID: mid, Metadata: m.Message.Metadata, At: now, ByToken: m.toToken()})
 	g.queueReceipts(c, key, mid, m.Message, now)
 	return mid, key.psid, nil
 }
@@ -117,11 +125,12 @@ func (g *graph) spend(token string) (fail *graphError) {
 // reachable tells whether the person can be written to: known, not blocking,
 // and inside the window unless a token or an approved template stands in.
 func (g *graph) reachable(key personKey, m *sendRequest, now time.Time) (fail *graphError) {
-	utility := m.isUtility()
-	if utility && !slices.Contains(g.s.cfg.UtilityTemplates, m.Message.Template.Name+"/"+m.Message.Template.Language.Code) {
-		return invalidParam("The utility template does not exist or is not approved")
+	if m.isUtility() {
+		if fail = g.approved(key.page, m.Message.Template); fail != nil {
+			return fail
+		}
 	}
-	free := utility || m.Recipient[byToken] != ""
+	free := m.isUtility() || m.toToken()
 	g.people.with(key, func(people map[personKey]*person) {
 		p := people[key]
 		switch {
@@ -142,7 +151,8 @@ func (g *graph) reachable(key personKey, m *sendRequest, now time.Time) (fail *g
 // opt-in request until it is answered.
 func (g *graph) hand(key personKey, body []byte, m *sendRequest, got Message) {
 	asked := optInRequest(m.Message)
-	if g.s.cfg.Lean && asked == nil {
+	in, invites := invited(m.Message)
+	if g.s.cfg.Lean && asked == nil && !invites {
 		return
 	}
 	if !g.s.cfg.Lean {
@@ -153,6 +163,9 @@ func (g *graph) hand(key personKey, body []byte, m *sendRequest, got Message) {
 		p := people[key]
 		if asked != nil {
 			p.asked = append(p.asked, *asked)
+		}
+		if invites {
+			p.invited = append(p.invited, in)
 		}
 		if !g.s.cfg.Lean {
 			p.inbox = append(p.inbox, got)

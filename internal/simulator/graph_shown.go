@@ -18,6 +18,8 @@ func (m *graphMessage) shown() string {
 		return "[" + m.Attachment.Type + "] " + p.URL + p.AttachmentID
 	case p.TemplateType == "one_time_notif_req":
 		return p.Title + " [Notify Me]"
+	case p.TemplateType == askRecurring:
+		return p.Title + " [Get Updates]"
 	case len(p.Elements) == 0:
 		return p.Text + labels(p.Buttons)
 	}

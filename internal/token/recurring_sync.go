@@ -245,4 +245,3 @@ func listedWord(ev channel.Event, l channel.Listed, s Sync, contact uuid.UUID, t
 	}
 	return w
 }
-
