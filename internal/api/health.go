@@ -17,11 +17,11 @@ func NewHealth(d *db.DB, log *slog.Logger, waiting func() string) http.Handler {
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = problems(log)
 	e.Use(requestIDs(), recoverPanics(), headers())
-	health(e, d, waiting)
+	probes(e, d, waiting)
 	return e
 }
 
-func health(e *echo.Echo, d *db.DB, waiting func() string) {
+func probes(e *echo.Echo, d *db.DB, waiting func() string) {
 	fine := func(c echo.Context) error { return c.JSONBlob(http.StatusOK, []byte(`{"status":"ok"}`)) }
 	e.GET("/healthz", fine)
 	e.GET("/readyz", func(c echo.Context) error {

@@ -15,6 +15,7 @@ import (
 	"beckon/internal/delivery"
 	"beckon/internal/dispatch"
 	"beckon/internal/event"
+	"beckon/internal/health"
 	"beckon/internal/line"
 	"beckon/internal/link"
 	"beckon/internal/page"
@@ -37,6 +38,7 @@ type Parts struct {
 
 	Contacts  *contact.Store
 	Pages     *page.Store
+	Health    *health.Service
 	Tokens    *token.Store
 	OptIns    *token.Service
 	Campaigns *campaign.Service
@@ -79,7 +81,7 @@ func router(p Parts, contract *Contract) *echo.Echo {
 		validate(contract),
 		p.Answers.once(contract, p.Log),
 	)
-	health(e, p.DB, p.Waiting)
+	probes(e, p.DB, p.Waiting)
 	e.GET("/openapi.yaml", func(c echo.Context) error {
 		return c.Blob(http.StatusOK, "application/yaml", p.Contract.text)
 	})

@@ -34,11 +34,13 @@ import (
 	"beckon/internal/delivery"
 	"beckon/internal/dispatch"
 	"beckon/internal/event"
+	"beckon/internal/health"
 	"beckon/internal/line"
 	"beckon/internal/link"
 	"beckon/internal/page"
 	"beckon/internal/queue"
 	"beckon/internal/seal"
+	"beckon/internal/simulator"
 	"beckon/internal/thread"
 	"beckon/internal/token"
 	"beckon/internal/trail"
@@ -118,6 +120,18 @@ func eachService(t *testing.T, test func(t *testing.T, s *service)) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) { test(t, newService(t, d)) })
 }
 
+// graph is Meta, as far as a Page is looked after.
+func graph(t *testing.T, now func() time.Time) *messenger.Client {
+	t.Helper()
+	sim := simulator.New(simulator.Config{Pages: map[string]string{"104829305581": "EAAB-s3cr3t"}, AppSecret: "app-secret", Clock: now})
+	server := httptest.NewServer(sim.Handler())
+	t.Cleanup(server.Close)
+	t.Cleanup(sim.Close)
+	client, err := messenger.New(messenger.Settings{GraphURL: server.URL + "/graph", GraphVersion: "v25.0", AppSecret: "app-secret"}, nil)
+	require.NoError(t, err)
+	return client
+}
+
 // newService sets everything up; channels named as absent are not.
 func newService(t *testing.T, d *db.DB, absent ...channel.Kind) *service {
 	t.Helper()
@@ -132,6 +146,7 @@ func newService(t *testing.T, d *db.DB, absent ...channel.Kind) *service {
 	p := Parts{Contract: s.contract, DB: d, Box: box, Keys: s.keys, Log: log, Now: s.clock.Now, ImportLimit: importLimit, PublicURL: publicURL}
 	p.Pages, p.Tokens = page.NewStore(d, box, s.clock.Now), token.NewStore(d, box, s.clock.Now)
 	p.Lines, p.Events = line.NewStore(d, line.Rates{Messenger: 15, SMS: 1}, s.clock.Now), event.NewStore(d, s.clock.Now)
+	p.Health = health.New(health.Parts{DB: d, Queue: s.queue, Pages: p.Pages, Graph: graph(t, s.clock.Now), Log: log, Now: s.clock.Now})
 	p.Contacts = contact.New(d, s.queue, box, contact.Options{DefaultRegion: "GB", Now: s.clock.Now, MaxImport: importLimit, Grant: s.grant(p.Tokens)})
 	p.Ledger = delivery.NewStore(d, s.clock.Now)
 	p.Clicks = delivery.NewClicks(p.Ledger, log, time.Hour)

@@ -37,12 +37,14 @@ const (
 
 	PageCapabilityChanged Type = "page.capability_changed"
 	RelayFailed           Type = "relay.failed"
+	PageHealthChanged     Type = "page.health_changed"
+	PageQuiet             Type = "page.quiet"
 )
 
 // Types returns every type there is.
 func Types() []Type {
 	return []Type{LineStopped, LineResumed, LineSlowed, CampaignStarted, CampaignPaused, CampaignResumed, CampaignFinished, CampaignCancelled,
-		ThreadHeld, ThreadFreed, ContactErased, PageCapabilityChanged, RelayFailed,
+		ThreadHeld, ThreadFreed, ContactErased, PageCapabilityChanged, PageHealthChanged, PageQuiet, RelayFailed,
 		TokenGranted, TokenExpiring, TokenExpired, TokenRevoked}
 }
 

@@ -15,6 +15,7 @@ import (
 const (
 	ByPerson = "person" // by a call
 	ByToken  = "token"  // its Page has a new access token
+	ByPolicy = "policy" // Meta blocks its Page no more
 )
 
 // Resume lets a line go on that is stopped or rests; a line that does neither
@@ -34,11 +35,21 @@ func (s *Store) Resume(ctx context.Context, name string) (Line, error) {
 
 // Lift is Resume in a transaction, for a line that is known to be one.
 func Lift(tx *db.Tx, name, by string, now time.Time) error {
+	return lift(tx, name, by, now, func(row) bool { return true })
+}
+
+// LiftCause is Lift for a line that is stopped with that code; any other one
+// stays as it is.
+func LiftCause(tx *db.Tx, name, code, by string, now time.Time) error {
+	return lift(tx, name, by, now, func(r row) bool { return r.StoppedAt != nil && r.StopCode == code })
+}
+
+func lift(tx *db.Tx, name, by string, now time.Time, may func(row) bool) error {
 	var rows []row
 	if err := tx.Raw("SELECT * FROM lines WHERE sender = ?"+tx.ForUpdate(), name).Scan(&rows).Error; err != nil {
 		return fmt.Errorf("resume a line: %w", err)
 	}
-	if len(rows) == 0 {
+	if len(rows) == 0 || !may(rows[0]) {
 		return nil
 	}
 	r, told := rows[0], []word(nil)

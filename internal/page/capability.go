@@ -219,7 +219,7 @@ func settle(tx *db.Tx, page uuid.UUID, country string, at time.Time) error {
 	return nil
 }
 
-// fill adds what is known of their capabilities to Pages.
+// fill adds what is known of them to Pages: capabilities and health.
 func fill(q *gorm.DB, pages []Page) error {
 	ids, at := make([]uuid.UUID, len(pages)), make(map[uuid.UUID]int, len(pages))
 	for i := range pages {
@@ -239,7 +239,7 @@ func fill(q *gorm.DB, pages []Page) error {
 	for _, c := range rows {
 		pages[at[c.PageID]].Capabilities[c.Name] = c.known()
 	}
-	return nil
+	return fillHealth(q, pages, ids, at)
 }
 
 func checkCapabilities(said map[Capability]State) (bad []fault.Field) {

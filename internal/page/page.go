@@ -14,15 +14,19 @@ import (
 	"beckon/internal/hours"
 )
 
-// Health is what Graph said to the access token when it was last used.
-type Health string
+// TokenState is what Graph said to the access token when it was last used.
+type TokenState string
 
 // The states of an access token.
 const (
-	HealthUnknown Health = "unknown"
-	HealthWorks   Health = "works"
-	HealthRefused Health = "refused"
+	TokenUnknown TokenState = "unknown"
+	TokenWorks   TokenState = "works"
+	TokenRefused TokenState = "refused"
 )
+
+// DefaultQuiet is after how many hours without an event of a Page somebody is
+// told, unless the Page says otherwise.
+const DefaultQuiet = 24
 
 // Page is a Facebook Page. Its access token is not part of it: see
 // Store.Sender.
@@ -34,10 +38,12 @@ type Page struct {
 	TimeZone       string // IANA name; may be empty
 	Country        string // two capital letters, ISO 3166; may be empty
 	HoldHours      int    // how long a thread that another app or a human holds is left alone; 0: not at all
-	TokenHealth    Health
+	TokenHealth    TokenState
+	QuietHours     int // without an event before somebody is told; 0 is never
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 	Capabilities   map[Capability]Known `gorm:"-"` // all of them; ByGraphID leaves them out
+	Health         Health               `gorm:"-"` // ByGraphID leaves it out
 }
 
 // DefaultHoldHours is how long a new Page leaves a thread alone after the last
@@ -62,6 +68,7 @@ type Draft struct {
 	Username       string // may be empty
 	TimeZone       string // may be empty
 	Country        string // may be empty
+	QuietHours     *int   // nil is DefaultQuiet, 0 never
 	AccessToken    string
 }
 
@@ -72,6 +79,7 @@ type Patch struct {
 	TimeZone     *string // "" removes it
 	Country      *string // "" removes it
 	HoldHours    *int    // see MaxHoldHours
+	QuietHours   *int    // 0 is never
 	AccessToken  *string
 	Capabilities map[Capability]State // those that the operator says something of
 }
@@ -91,6 +99,7 @@ func (d Draft) check() error {
 	bad = append(bad, checkUsername(&d.Username)...)
 	bad = append(bad, checkTimeZone(&d.TimeZone)...)
 	bad = append(bad, checkCountry(&d.Country)...)
+	bad = append(bad, checkQuiet(d.QuietHours)...)
 	bad = append(bad, checkAccessToken(&d.AccessToken)...)
 	return fault.InvalidFields(bad...)
 }
@@ -101,6 +110,7 @@ func (p Patch) check() error {
 	bad = append(bad, checkAccessToken(p.AccessToken)...)
 	bad = append(bad, checkCountry(p.Country)...)
 	bad = append(bad, checkHoldHours(p.HoldHours)...)
+	bad = append(bad, checkQuiet(p.QuietHours)...)
 	bad = append(bad, checkCapabilities(p.Capabilities)...)
 	return fault.InvalidFields(bad...)
 }
@@ -138,6 +148,13 @@ func checkCountry(s *string) []fault.Field {
 		return nil
 	}
 	return []fault.Field{{Pointer: "/country", Code: "pattern", Detail: "Must be a country code of two capital letters, such as GB."}}
+}
+
+func checkQuiet(hours *int) []fault.Field {
+	if hours == nil || *hours >= 0 && *hours <= 720 {
+		return nil
+	}
+	return []fault.Field{{Pointer: "/quiet_hours", Code: "range", Detail: "Must be 0 to 720 hours; 0 is never."}}
 }
 
 func checkAccessToken(s *string) []fault.Field {

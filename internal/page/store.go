@@ -19,7 +19,7 @@ import (
 const sealedAs = "page"
 
 // columns are all but the access token, which only Sender reads.
-const columns = "id, facebook_page_id, name, username, time_zone, country, hold_hours, token_health, created_at, updated_at"
+const columns = "id, facebook_page_id, name, username, time_zone, country, hold_hours, token_health, quiet_hours, created_at, updated_at"
 
 var (
 	errNone  = fault.New(fault.NotFound, "page_not_found", "There is no such page.")
@@ -52,7 +52,19 @@ func (row) TableName() string { return "pages" }
 
 // Create adds a Page. A Graph id that is known already is a Conflict with code
 // page_taken.
-func (s *Store) Create(ctx context.Context, d Draft) (Page, error) {
+func (s *Store) Create(ctx context.Context, d Draft) (p Page, err error) {
+	if err := d.check(); err != nil {
+		return Page{}, err
+	}
+	err = s.db.Transact(ctx, func(tx *db.Tx) error {
+		p, err = s.Add(tx, d)
+		return err
+	})
+	return p, err
+}
+
+// Add is Create in the caller's transaction, which must not commit after an error.
+func (s *Store) Add(tx *db.Tx, d Draft) (Page, error) {
 	if err := d.check(); err != nil {
 		return Page{}, err
 	}
@@ -62,26 +74,26 @@ func (s *Store) Create(ctx context.Context, d Draft) (Page, error) {
 	}
 	now := s.moment()
 	p := Page{ID: uuid.Must(uuid.NewV7()), FacebookPageID: d.FacebookPageID, Name: d.Name, Username: d.Username, TimeZone: d.TimeZone, HoldHours: DefaultHoldHours,
-		Country: d.Country, TokenHealth: HealthUnknown, CreatedAt: now, UpdatedAt: now}
-	err = s.db.Transact(ctx, func(tx *db.Tx) error {
-		if err := tx.Create(&row{Page: p, AccessToken: sealed}).Error; err != nil {
-			return err
-		}
-		if !recurringLives(p.Country) {
-			if err := settle(tx, p.ID, p.Country, now); err != nil {
-				return err
-			}
-		}
-		p, err = read(tx.DB, p.ID)
-		return err
-	})
-	switch {
-	case db.DuplicateOf(err) == "pages_facebook_page_id":
+		Country: d.Country, TokenHealth: TokenUnknown, QuietHours: DefaultQuiet, CreatedAt: now, UpdatedAt: now}
+	if d.QuietHours != nil {
+		p.QuietHours = *d.QuietHours
+	}
+	err = tx.Create(&row{Page: p, AccessToken: sealed}).Error
+	if db.DuplicateOf(err) == "pages_facebook_page_id" {
 		return Page{}, errTaken
-	case err != nil:
+	}
+	if err == nil {
+		err = tx.Exec("INSERT INTO page_health (page_id) VALUES (?)", p.ID).Error
+	}
+	if err != nil {
 		return Page{}, fmt.Errorf("create page: %w", err)
 	}
-	return p, nil
+	if !recurringLives(p.Country) {
+		if err := settle(tx, p.ID, p.Country, now); err != nil {
+			return Page{}, err
+		}
+	}
+	return read(tx.DB, p.ID)
 }
 
 // Get returns a Page, or a NotFound fault.
@@ -113,7 +125,7 @@ func (s *Store) List(ctx context.Context, after uuid.UUID, limit int) ([]Page, e
 }
 
 // ByGraphID returns the Pages with the given Graph ids, by Graph id. Ids that
-// are not known are left out. Their capabilities are not read.
+// are not known are left out. Their capabilities and health are not read.
 func (s *Store) ByGraphID(ctx context.Context, graphIDs ...string) (map[string]Page, error) {
 	var list []Page
 	err := s.db.Read(ctx).Raw("SELECT "+columns+" FROM pages WHERE facebook_page_id IN ?", graphIDs).Scan(&list).Error
@@ -145,23 +157,37 @@ func (s *Store) Patch(ctx context.Context, id uuid.UUID, change Patch) (Page, er
 		if err := tx.Table("pages").Where("id = ?", id).Updates(set).Error; err != nil {
 			return fmt.Errorf("change page: %w", err)
 		}
-		if change.AccessToken != nil {
-			if err := line.Lift(tx, channel.Window.Line(id.String()), line.ByToken, s.moment()); err != nil {
-				return err
-			}
-		}
-		if err := tell(tx, id, change.Capabilities, s.moment()); err != nil {
+		if err := s.afterPatch(tx, id, change); err != nil {
 			return err
-		}
-		if change.Country != nil {
-			if err := settle(tx, id, *change.Country, s.moment()); err != nil {
-				return err
-			}
 		}
 		after, err = read(tx.DB, id)
 		return err
 	})
 	return after, err
+}
+
+// afterPatch does what follows from a change.
+func (s *Store) afterPatch(tx *db.Tx, id uuid.UUID, change Patch) error {
+	now := s.moment()
+	if change.AccessToken != nil {
+		if err := s.tokenReplaced(tx, id, now); err != nil {
+			return err
+		}
+	}
+	if err := tell(tx, id, change.Capabilities, now); err != nil {
+		return err
+	}
+	if change.Country != nil {
+		if err := settle(tx, id, *change.Country, now); err != nil {
+			return err
+		}
+	}
+	if change.QuietHours != nil {
+		if err := s.listen(tx, id, now); err != nil {
+			return err
+		}
+	}
+	return retell(tx, id, now)
 }
 
 func (s *Store) columnsOf(change Patch) (map[string]any, error) {
@@ -181,12 +207,15 @@ func (s *Store) columnsOf(change Patch) (map[string]any, error) {
 	if change.Country != nil {
 		set["country"] = *change.Country
 	}
+	if change.QuietHours != nil {
+		set["quiet_hours"] = *change.QuietHours
+	}
 	if change.AccessToken != nil {
 		sealed, err := s.box.Seal(*change.AccessToken, sealedAs)
 		if err != nil {
 			return nil, fmt.Errorf("change page: %w", err)
 		}
-		set["access_token"], set["token_health"] = sealed, string(HealthUnknown)
+		set["access_token"], set["token_health"] = sealed, string(TokenUnknown)
 	}
 	return set, nil
 }
@@ -195,24 +224,49 @@ func (s *Store) columnsOf(change Patch) (map[string]any, error) {
 // with code page_in_use.
 func (s *Store) Delete(ctx context.Context, id uuid.UUID) error {
 	return s.db.Transact(ctx, func(tx *db.Tx) error {
-		// With the row locked nothing new can come to depend on it.
-		if err := lock(tx, id); err != nil {
-			return err
-		}
-		var used bool
-		err := tx.Raw(`SELECT EXISTS (SELECT 1 FROM campaigns WHERE page_id = ?) OR EXISTS (SELECT 1 FROM messenger_addresses WHERE page_id = ?)
-			OR EXISTS (SELECT 1 FROM tokens WHERE page_id = ?) OR EXISTS (SELECT 1 FROM opt_in_requests WHERE page_id = ?)`, id, id, id, id).Scan(&used).Error
-		switch {
-		case err != nil:
-			return fmt.Errorf("delete page: %w", err)
-		case used:
-			return errInUse
-		}
-		if err := tx.Exec("DELETE FROM pages WHERE id = ?", id).Error; err != nil {
-			return fmt.Errorf("delete page: %w", err)
-		}
-		return line.Forget(tx, id)
+		_, err := s.Remove(tx, id)
+		return err
 	})
+}
+
+// Gone is what is left of a Page that was removed: enough to take leave of Meta.
+type Gone struct {
+	FacebookPageID string
+	Token          []byte // sealed, see Unseal
+}
+
+// Remove is Delete in the caller's transaction.
+func (s *Store) Remove(tx *db.Tx, id uuid.UUID) (Gone, error) {
+	// With the row locked nothing new can come to depend on it.
+	if err := lock(tx, id); err != nil {
+		return Gone{}, err
+	}
+	var used bool
+	err := tx.Raw(`SELECT EXISTS (SELECT 1 FROM campaigns WHERE page_id = ?) OR EXISTS (SELECT 1 FROM messenger_addresses WHERE page_id = ?)
+		OR EXISTS (SELECT 1 FROM tokens WHERE page_id = ?) OR EXISTS (SELECT 1 FROM opt_in_requests WHERE page_id = ?)`, id, id, id, id).Scan(&used).Error
+	switch {
+	case err != nil:
+		return Gone{}, fmt.Errorf("delete page: %w", err)
+	case used:
+		return Gone{}, errInUse
+	}
+	var was row
+	if err := tx.Raw("SELECT facebook_page_id, access_token FROM pages WHERE id = ?", id).Scan(&was).Error; err != nil {
+		return Gone{}, fmt.Errorf("delete page: %w", err)
+	}
+	if err := tx.Exec("DELETE FROM pages WHERE id = ?", id).Error; err != nil {
+		return Gone{}, fmt.Errorf("delete page: %w", err)
+	}
+	return Gone{FacebookPageID: was.FacebookPageID, Token: was.AccessToken}, line.Forget(tx, id)
+}
+
+// Unseal opens the access token of a Page that is gone.
+func (s *Store) Unseal(g Gone) (channel.Page, error) {
+	token, err := s.box.Open(g.Token, sealedAs)
+	if err != nil {
+		return channel.Page{}, fmt.Errorf("open the access token of a page that is gone: %w", err)
+	}
+	return channel.Page{GraphID: g.FacebookPageID, AccessToken: token}, nil
 }
 
 // Sender returns what is needed to send on behalf of a Page, its access token
@@ -234,12 +288,15 @@ func (s *Store) Sender(ctx context.Context, id uuid.UUID) (channel.Page, error) 
 // TokenRefused notes that Graph refuses the Page's access token. Nothing is
 // written when that is known already.
 func (s *Store) TokenRefused(ctx context.Context, tx *db.Tx, id uuid.UUID) error {
-	err := tx.WithContext(ctx).Exec("UPDATE pages SET token_health = ?, updated_at = ? WHERE id = ? AND token_health <> ?",
-		HealthRefused, s.moment(), id, HealthRefused).Error
-	if err != nil {
-		return fmt.Errorf("mark the access token of page %s: %w", id, err)
+	res := tx.WithContext(ctx).Exec("UPDATE pages SET token_health = ?, updated_at = ? WHERE id = ? AND token_health <> ?",
+		TokenRefused, s.moment(), id, TokenRefused)
+	if res.Error != nil {
+		return fmt.Errorf("mark the access token of page %s: %w", id, res.Error)
 	}
-	return nil
+	if res.RowsAffected == 0 {
+		return nil
+	}
+	return retell(tx, id, s.moment())
 }
 
 func lock(tx *db.Tx, id uuid.UUID) error {

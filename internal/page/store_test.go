@@ -62,7 +62,7 @@ func TestCreatedPageIsFoundAndItsTokenIsSealed(t *testing.T) {
 		b := setup(t, d)
 		made := b.create(t, "104829305581")
 		require.Equal(t, page.Unknown, made.Capabilities[page.OneTime].State)
-		require.Equal(t, page.HealthUnknown, made.TokenHealth)
+		require.Equal(t, page.TokenUnknown, made.TokenHealth)
 		got, err := b.store.Get(t.Context(), made.ID)
 		require.NoError(t, err)
 		require.True(t, made.CreatedAt.Equal(got.CreatedAt), "%v %v", made.CreatedAt, got.CreatedAt)
@@ -221,7 +221,7 @@ func TestNewAccessTokenStartsAfresh(t *testing.T) {
 		b.exec(t, stop, "sms", b.now, b.now)
 		got, err := b.store.Get(t.Context(), p.ID)
 		require.NoError(t, err)
-		require.Equal(t, page.HealthRefused, got.TokenHealth)
+		require.Equal(t, page.TokenRefused, got.TokenHealth)
 
 		name := "still stopped"
 		_, err = b.store.Patch(t.Context(), p.ID, page.Patch{Name: &name})
@@ -231,7 +231,7 @@ func TestNewAccessTokenStartsAfresh(t *testing.T) {
 		fresh := "EAAB-fresh"
 		got, err = b.store.Patch(t.Context(), p.ID, page.Patch{AccessToken: &fresh})
 		require.NoError(t, err)
-		require.Equal(t, page.HealthUnknown, got.TokenHealth)
+		require.Equal(t, page.TokenUnknown, got.TokenHealth)
 		require.Equal(t, 1, b.count(t, "SELECT COUNT(*) FROM lines WHERE sender = 'sms' AND stopped_at IS NOT NULL"))
 		require.Equal(t, 1, b.count(t, "SELECT COUNT(*) FROM lines WHERE stopped_at IS NOT NULL"))
 		require.Equal(t, 1, b.count(t, "SELECT COUNT(*) FROM events WHERE type = 'line.resumed' AND page_id = ?", p.ID))

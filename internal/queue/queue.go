@@ -98,20 +98,20 @@ func Handle[T Args](q *Queue, parallel int, work func(context.Context, Job[T]) e
 	register(q, work)
 }
 
-// upkeep is the queue of housekeeping: every queue costs each node a look at the
-// database several times a second.
+// Upkeep is the queue of housekeeping, for jobs that have none of their own: every
+// queue costs each node a look at the database several times a second.
 const (
-	upkeep         = "upkeep"
+	Upkeep         = "upkeep"
 	upkeepParallel = 3
 )
 
 // Keep has work done at each interval, once for all nodes together, and first at
 // start.
 func Keep[T Args](q *Queue, interval time.Duration, args T, work func(context.Context) error) {
-	q.Lane(upkeep, upkeepParallel)
+	q.Lane(Upkeep, upkeepParallel)
 	register(q, func(ctx context.Context, _ Job[T]) error { return work(ctx) })
 	q.every = append(q.every, river.NewPeriodicJob(river.PeriodicInterval(interval),
-		func() (river.JobArgs, *river.InsertOpts) { return args, &river.InsertOpts{Queue: upkeep} },
+		func() (river.JobArgs, *river.InsertOpts) { return args, &river.InsertOpts{Queue: Upkeep} },
 		&river.PeriodicJobOpts{RunOnStart: true}))
 }
 

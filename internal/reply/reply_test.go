@@ -147,7 +147,7 @@ func TestAStoppedPageSaysNothing(t *testing.T) {
 
 func TestARefusedPageIsStoppedForEverything(t *testing.T) {
 	t.Parallel()
-	for code, health := range map[string]page.Health{"190": page.HealthRefused, "190/460": page.HealthRefused, "10/1893063": page.HealthUnknown} {
+	for code, health := range map[string]page.TokenState{"190": page.TokenRefused, "190/460": page.TokenRefused, "10/1893063": page.TokenUnknown} {
 		t.Run(code, func(t *testing.T) {
 			t.Parallel()
 			dbtest.Each(t, func(t *testing.T, d *db.DB) {

@@ -101,6 +101,8 @@ const (
 	EventTypeLineSlowed            EventType = "line.slowed"
 	EventTypeLineStopped           EventType = "line.stopped"
 	EventTypePageCapabilityChanged EventType = "page.capability_changed"
+	EventTypePageHealthChanged     EventType = "page.health_changed"
+	EventTypePageQuiet             EventType = "page.quiet"
 	EventTypeRelayFailed           EventType = "relay.failed"
 	EventTypeThreadFreed           EventType = "thread.freed"
 	EventTypeThreadHeld            EventType = "thread.held"
@@ -182,11 +184,42 @@ const (
 	OptInRequestStateUnknown OptInRequestState = "unknown"
 )
 
+// Defines values for PageHealthGetStarted.
+const (
+	PageHealthGetStartedMissing PageHealthGetStarted = "missing"
+	PageHealthGetStartedSet     PageHealthGetStarted = "set"
+)
+
 // Defines values for PageHealthToken.
 const (
 	PageHealthTokenRefused PageHealthToken = "refused"
 	PageHealthTokenUnknown PageHealthToken = "unknown"
 	PageHealthTokenWorks   PageHealthToken = "works"
+)
+
+// Defines values for PagePolicyAction.
+const (
+	PagePolicyActionBlock   PagePolicyAction = "block"
+	PagePolicyActionUnblock PagePolicyAction = "unblock"
+	PagePolicyActionWarning PagePolicyAction = "warning"
+)
+
+// Defines values for PageProblemCode.
+const (
+	PageProblemCodeBlocked             PageProblemCode = "blocked"
+	PageProblemCodeCheckFailed         PageProblemCode = "check_failed"
+	PageProblemCodeDataAccessEnds      PageProblemCode = "data_access_ends"
+	PageProblemCodeFieldsMissing       PageProblemCode = "fields_missing"
+	PageProblemCodeFieldsMissingUseful PageProblemCode = "fields_missing_useful"
+	PageProblemCodeGetStartedMissing   PageProblemCode = "get_started_missing"
+	PageProblemCodePolicyWarning       PageProblemCode = "policy_warning"
+	PageProblemCodeQuiet               PageProblemCode = "quiet"
+	PageProblemCodeScopesMissing       PageProblemCode = "scopes_missing"
+	PageProblemCodeTokenExpires        PageProblemCode = "token_expires"
+	PageProblemCodeTokenOfOtherApp     PageProblemCode = "token_of_other_app"
+	PageProblemCodeTokenOfOtherPage    PageProblemCode = "token_of_other_page"
+	PageProblemCodeTokenRefused        PageProblemCode = "token_refused"
+	PageProblemCodeUsageHigh           PageProblemCode = "usage_high"
 )
 
 // Defines values for QuestionChannel.
@@ -779,13 +812,15 @@ type Event struct {
 	PageID     *openapi_types.UUID    `json:"page_id"`
 
 	// Type `line.stopped`: a sender must not be used (`data`: `sender`, `code`, `detail`, and `retry_at` when it is tried again
-	// by itself). `line.resumed`: it goes on (`by`: `person`, `token` for a new access token, or `probe` for a try that
-	// went well). `line.slowed`: the provider asked for it (`share`: percent of its pace). `campaign.…`: what became of a
+	// by itself). `line.resumed`: it goes on (`by`: `person`, `token` for a new access token, `policy` when Meta blocks the page no
+	// more, or `probe` for a try that went well). `line.slowed`: the provider asked for it (`share`: percent of its pace). `campaign.…`: what became of a
 	// campaign; it is finished again when a late refusal sent somebody on to the next lane. `thread.held`: another app or a
 	// human holds the contact's thread on the page, which is left alone (`held_until`); `thread.freed`: not any more.
 	// `contact.erased`: a contact was erased. `page.capability_changed`: it is known now whether Meta lets a page do
-	// something (`capability`, `state`, `was`, `how`). `relay.failed`: webhooks that another program did not take for a
-	// day were given up (`webhooks`: how many, `problem`: what came of the last try). `token.granted`, `token.expiring`
+	// something (`capability`, `state`, `was`, `how`). `page.health_changed`: a page has other problems than before (`problems`,
+	// `was`: codes as in its `health`). `page.quiet`: Meta sent no event of a page for its `quiet_hours`. `relay.failed`:
+	// webhooks that another program did not take for a day were given up (`webhooks`: how many, `problem`: what came of
+	// the last try). `token.granted`, `token.expiring`
 	// (once, `BECKON_TOKEN_NOTICE` before its end: time to ask again), `token.expired` and `token.revoked` say what became
 	// of a permission (`token_id`, `topic`, `expires_at`).
 	Type EventType `json:"type"`
@@ -800,13 +835,15 @@ type EventList struct {
 }
 
 // EventType `line.stopped`: a sender must not be used (`data`: `sender`, `code`, `detail`, and `retry_at` when it is tried again
-// by itself). `line.resumed`: it goes on (`by`: `person`, `token` for a new access token, or `probe` for a try that
-// went well). `line.slowed`: the provider asked for it (`share`: percent of its pace). `campaign.…`: what became of a
+// by itself). `line.resumed`: it goes on (`by`: `person`, `token` for a new access token, `policy` when Meta blocks the page no
+// more, or `probe` for a try that went well). `line.slowed`: the provider asked for it (`share`: percent of its pace). `campaign.…`: what became of a
 // campaign; it is finished again when a late refusal sent somebody on to the next lane. `thread.held`: another app or a
 // human holds the contact's thread on the page, which is left alone (`held_until`); `thread.freed`: not any more.
 // `contact.erased`: a contact was erased. `page.capability_changed`: it is known now whether Meta lets a page do
-// something (`capability`, `state`, `was`, `how`). `relay.failed`: webhooks that another program did not take for a
-// day were given up (`webhooks`: how many, `problem`: what came of the last try). `token.granted`, `token.expiring`
+// something (`capability`, `state`, `was`, `how`). `page.health_changed`: a page has other problems than before (`problems`,
+// `was`: codes as in its `health`). `page.quiet`: Meta sent no event of a page for its `quiet_hours`. `relay.failed`:
+// webhooks that another program did not take for a day were given up (`webhooks`: how many, `problem`: what came of
+// the last try). `token.granted`, `token.expiring`
 // (once, `BECKON_TOKEN_NOTICE` before its end: time to ask again), `token.expired` and `token.revoked` say what became
 // of a permission (`token_id`, `topic`, `expires_at`).
 type EventType string
@@ -1109,17 +1146,20 @@ type Page struct {
 	Country        *string          `json:"country"`
 	CreatedAt      time.Time        `json:"created_at"`
 	FacebookPageID string           `json:"facebook_page_id"`
-	Health         PageHealth       `json:"health"`
+
+	// Health How the page stands with Meta, as far as it was seen. Until the first check most of it is not known.
+	Health PageHealth `json:"health"`
 
 	// HoldHours How long a person is left alone on Messenger after the last sign that another app or a human holds their thread; 24
 	// when nothing was said. A change counts from the next sign on; 0 leaves nobody alone, and lets go of everybody within
 	// a minute.
-	HoldHours HoldHours          `json:"hold_hours"`
-	ID        openapi_types.UUID `json:"id"`
-	Name      string             `json:"name"`
-	TimeZone  *string            `json:"time_zone"`
-	UpdatedAt time.Time          `json:"updated_at"`
-	Username  *string            `json:"username"`
+	HoldHours  HoldHours          `json:"hold_hours"`
+	ID         openapi_types.UUID `json:"id"`
+	Name       string             `json:"name"`
+	QuietHours int                `json:"quiet_hours"`
+	TimeZone   *string            `json:"time_zone"`
+	UpdatedAt  time.Time          `json:"updated_at"`
+	Username   *string            `json:"username"`
 }
 
 // PageCapabilities What Meta lets the Page do. `one_time`, `recurring` and `utility` are the lanes of these names: one that is `off`
@@ -1144,6 +1184,9 @@ type PageCreate struct {
 	FacebookPageID string `json:"facebook_page_id"`
 	Name           string `json:"name"`
 
+	// QuietHours After how many hours without an event of the page somebody is told; 0 is never.
+	QuietHours *int `json:"quiet_hours,omitempty"`
+
 	// TimeZone IANA name, such as `Europe/London`: for people of whom neither their own time zone nor a phone number is known.
 	TimeZone *string `json:"time_zone,omitempty"`
 
@@ -1151,13 +1194,47 @@ type PageCreate struct {
 	Username *string `json:"username,omitempty"`
 }
 
-// PageHealth defines model for PageHealth.
+// PageHealth How the page stands with Meta, as far as it was seen. Until the first check most of it is not known.
 type PageHealth struct {
-	// Token `refused` since Graph turned the access token down, until the Page gets a new one; a new one is `unknown`.
+	CheckedAt *time.Time `json:"checked_at"`
+
+	// DataAccessEndsAt When the app's access to people's data ends, unless somebody logs in again.
+	DataAccessEndsAt *time.Time `json:"data_access_ends_at"`
+
+	// FieldsMissing Fields of the webhook that Meta does not send and that could not be subscribed to.
+	FieldsMissing []string `json:"fields_missing"`
+
+	// GetStarted Whether there is a Get Started button.
+	GetStarted *PageHealthGetStarted `json:"get_started"`
+
+	// LastEventAt When Meta last sent an event of the page, to the minute.
+	LastEventAt *time.Time    `json:"last_event_at"`
+	Policy      *PagePolicy   `json:"policy"`
+	Problems    []PageProblem `json:"problems"`
+
+	// QuietSince Since when it is told that no events come, see `quiet_hours`.
+	QuietSince *time.Time `json:"quiet_since"`
+
+	// RepairedAt When Beckon last subscribed the app to the page's webhook.
+	RepairedAt *time.Time `json:"repaired_at"`
+
+	// ScopesMissing Permissions that the access token lacks.
+	ScopesMissing []string `json:"scopes_missing"`
+
+	// Token `refused` since Graph turned the access token down, until the page gets a new one; a new one is `unknown` until it is checked.
 	Token PageHealthToken `json:"token"`
+
+	// TokenExpiresAt `null` is never, or not known.
+	TokenExpiresAt *time.Time `json:"token_expires_at"`
+
+	// Usage Percent of Graph's limits that were used up at the last check; sending slows down from 80.
+	Usage int `json:"usage"`
 }
 
-// PageHealthToken `refused` since Graph turned the access token down, until the Page gets a new one; a new one is `unknown`.
+// PageHealthGetStarted Whether there is a Get Started button.
+type PageHealthGetStarted string
+
+// PageHealthToken `refused` since Graph turned the access token down, until the page gets a new one; a new one is `unknown` until it is checked.
 type PageHealthToken string
 
 // PageList defines model for PageList.
@@ -1189,11 +1266,38 @@ type PagePatch struct {
 	// HoldHours How long a person is left alone on Messenger after the last sign that another app or a human holds their thread; 24
 	// when nothing was said. A change counts from the next sign on; 0 leaves nobody alone, and lets go of everybody within
 	// a minute.
-	HoldHours *HoldHours          `json:"hold_hours,omitempty"`
-	Name      *string             `json:"name,omitempty"`
-	TimeZone  patch.Field[string] `json:"time_zone"`
-	Username  patch.Field[string] `json:"username"`
+	HoldHours  *HoldHours          `json:"hold_hours,omitempty"`
+	Name       *string             `json:"name,omitempty"`
+	QuietHours *int                `json:"quiet_hours,omitempty"`
+	TimeZone   patch.Field[string] `json:"time_zone"`
+	Username   patch.Field[string] `json:"username"`
 }
+
+// PagePolicy Meta's last word about the page. A `block` stops sending for it, `unblock` lets it go on.
+type PagePolicy struct {
+	Action PagePolicyAction `json:"action"`
+	At     time.Time        `json:"at"`
+
+	// Reason In Meta's words.
+	Reason string `json:"reason"`
+}
+
+// PagePolicyAction defines model for PagePolicy.Action.
+type PagePolicyAction string
+
+// PageProblem defines model for PageProblem.
+type PageProblem struct {
+	Code PageProblemCode `json:"code"`
+
+	// Detail What it is and what to do about it.
+	Detail string `json:"detail"`
+
+	// Must Something must be done; else it is good to know.
+	Must bool `json:"must"`
+}
+
+// PageProblemCode defines model for PageProblem.Code.
+type PageProblemCode string
 
 // Preview defines model for Preview.
 type Preview struct {
@@ -1765,6 +1869,12 @@ type UploadAttachmentParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// CheckPageParams defines parameters for CheckPage.
+type CheckPageParams struct {
+	// IdempotencyKey Any text that is new for each call you mean, such as a UUID.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListSuppressionsParams defines parameters for ListSuppressions.
 type ListSuppressionsParams struct {
 	Channel *SuppressionChannel `form:"channel,omitempty" json:"channel,omitempty"`
@@ -1979,6 +2089,9 @@ type ServerInterface interface {
 	// UploadAttachment Upload a file once, to send it to many
 	// (POST /v1/pages/{id}/attachments)
 	UploadAttachment(ctx echo.Context, id ID, params UploadAttachmentParams) error
+	// CheckPage Check a page now
+	// (POST /v1/pages/{id}/check)
+	CheckPage(ctx echo.Context, id ID, params CheckPageParams) error
 	// ListSuppressions List or look up suppressions
 	// (GET /v1/suppressions)
 	ListSuppressions(ctx echo.Context, params ListSuppressionsParams) error
@@ -3068,6 +3181,42 @@ func (w *ServerInterfaceWrapper) UploadAttachment(ctx echo.Context) error {
 	return err
 }
 
+// CheckPage converts echo context to params.
+func (w *ServerInterfaceWrapper) CheckPage(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CheckPageParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CheckPage(ctx, id, params)
+	return err
+}
+
 // ListSuppressions converts echo context to params.
 func (w *ServerInterfaceWrapper) ListSuppressions(ctx echo.Context) error {
 	var err error
@@ -3326,6 +3475,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/pages/:id", wrapper.GetPage, options.OperationMiddlewares["getPage"]...)
 	router.PATCH(options.BaseURL+"/v1/pages/:id", wrapper.UpdatePage, options.OperationMiddlewares["updatePage"]...)
 	router.POST(options.BaseURL+"/v1/pages/:id/attachments", wrapper.UploadAttachment, options.OperationMiddlewares["uploadAttachment"]...)
+	router.POST(options.BaseURL+"/v1/pages/:id/check", wrapper.CheckPage, options.OperationMiddlewares["checkPage"]...)
 	router.GET(options.BaseURL+"/v1/suppressions", wrapper.ListSuppressions, options.OperationMiddlewares["listSuppressions"]...)
 	router.POST(options.BaseURL+"/v1/suppressions", wrapper.CreateSuppression, options.OperationMiddlewares["createSuppression"]...)
 	router.DELETE(options.BaseURL+"/v1/suppressions/:id", wrapper.DeleteSuppression, options.OperationMiddlewares["deleteSuppression"]...)
@@ -4265,6 +4415,29 @@ func (response UploadAttachment201JSONResponse) VisitUploadAttachmentResponse(w 
 	return err
 }
 
+type CheckPageRequestObject struct {
+	ID     ID `json:"id"`
+	Params CheckPageParams
+}
+
+type CheckPageResponseObject interface {
+	VisitCheckPageResponse(w http.ResponseWriter) error
+}
+
+type CheckPage200JSONResponse Page
+
+func (response CheckPage200JSONResponse) VisitCheckPageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListSuppressionsRequestObject struct {
 	Params ListSuppressionsParams
 }
@@ -4555,6 +4728,9 @@ type StrictServerInterface interface {
 	// UploadAttachment Upload a file once, to send it to many
 	// (POST /v1/pages/{id}/attachments)
 	UploadAttachment(ctx context.Context, request UploadAttachmentRequestObject) (UploadAttachmentResponseObject, error)
+	// CheckPage Check a page now
+	// (POST /v1/pages/{id}/check)
+	CheckPage(ctx context.Context, request CheckPageRequestObject) (CheckPageResponseObject, error)
 	// ListSuppressions List or look up suppressions
 	// (GET /v1/suppressions)
 	ListSuppressions(ctx context.Context, request ListSuppressionsRequestObject) (ListSuppressionsResponseObject, error)
@@ -5967,6 +6143,32 @@ func (sh *strictHandler) UploadAttachment(ctx echo.Context, id ID, params Upload
 		return err
 	} else if validResponse, ok := response.(UploadAttachmentResponseObject); ok {
 		return validResponse.VisitUploadAttachmentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CheckPage operation middleware
+func (sh *strictHandler) CheckPage(ctx echo.Context, id ID, params CheckPageParams) error {
+	var request CheckPageRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CheckPage(ctx.Request().Context(), request.(CheckPageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CheckPage")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CheckPageResponseObject); ok {
+		return validResponse.VisitCheckPageResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

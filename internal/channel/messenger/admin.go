@@ -33,34 +33,32 @@ func (m seconds) time() time.Time {
 }
 
 // Inspect asks Graph about a Page's access token (debug_token), on behalf of the
-// app when its id is set, else of the Page itself. Accepted means that Graph
-// answered: the token may still be no good.
+// app when its id is set, else, or when that is refused, of the Page itself.
+// Accepted means that Graph answered: the token may still be no good.
 func (c *Client) Inspect(ctx context.Context, page channel.Page) (AccessToken, channel.Result) {
+	if c.app != "" && len(c.secret) > 0 {
+		if t, r := c.inspect(ctx, page, c.app+"|"+string(c.secret)); r.Outcome == channel.Accepted {
+			return t, r
+		}
+	}
+	return c.inspect(ctx, page, page.AccessToken)
+}
+
+func (c *Client) inspect(ctx context.Context, page channel.Page, by string) (AccessToken, channel.Result) {
 	var said struct {
 		Data struct {
 			App        word     `json:"app_id"`
 			Profile    word     `json:"profile_id"`
 			Valid      bool     `json:"is_valid"`
 			Scopes     []string `json:"scopes"`
-			Expires    seconds   `json:"expires_at"`
-			DataAccess seconds   `json:"data_access_expires_at"`
+			Expires    seconds  `json:"expires_at"`
+			DataAccess seconds  `json:"data_access_expires_at"`
 		} `json:"data"`
-	}
-	by := page.AccessToken
-	if c.app != "" && len(c.secret) > 0 {
-		by = c.app + "|" + string(c.secret)
 	}
 	r := c.ask(ctx, http.MethodGet, c.place("debug_token", by, url.Values{"input_token": {page.AccessToken}}), nil, &said)
 	d := said.Data
 	return AccessToken{Valid: d.Valid, App: string(d.App), Page: string(d.Profile), Scopes: d.Scopes,
 		Expires: d.Expires.time(), DataAccess: d.DataAccess.time()}, r
-}
-
-// Fields are what of a Page's events Beckon acts on. Those in the first row are
-// the ones it cannot do without.
-func Fields() (needed, useful []string) {
-	return []string{"messages", "messaging_postbacks", "messaging_optins", "messaging_referrals", "message_deliveries", "message_reads", "message_echoes"},
-		[]string{"message_reactions", "messaging_policy_enforcement", "standby", "messaging_handovers", "message_template_status_update"}
 }
 
 // Subscribed returns the fields of a Page's webhook that an app gets; none when
