@@ -113,6 +113,16 @@ func (s *Server) StartCampaign(ctx context.Context, r gen.StartCampaignRequestOb
 	return gen.StartCampaign202JSONResponse(a), err
 }
 
+// TestCampaign serves POST /v1/campaigns/{id}/test.
+func (s *Server) TestCampaign(ctx context.Context, r gen.TestCampaignRequestObject) (gen.TestCampaignResponseObject, error) {
+	c, err := s.Campaigns.Test(ctx, r.ID, campaign.Trial{Contact: r.Body.ContactID, Lane: channel.Lane(orZero(r.Body.Lane))})
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.campaignAnswer(ctx, c)
+	return gen.TestCampaign202JSONResponse(a), err
+}
+
 // PauseCampaign serves POST /v1/campaigns/{id}/pause.
 func (s *Server) PauseCampaign(ctx context.Context, r gen.PauseCampaignRequestObject) (gen.PauseCampaignResponseObject, error) {
 	c, err := s.Campaigns.Pause(ctx, r.ID)
@@ -183,7 +193,7 @@ func (s *Server) campaignAnswer(ctx context.Context, c campaign.Campaign) (gen.C
 	}
 	out := gen.Campaign{ID: c.ID, State: gen.CampaignState(c.State), Name: c.Name, PageID: c.PageID, Topic: c.Topic, Audience: audienceAnswer(c.Audience),
 		Route: each(lanes, func(l channel.Lane) gen.Lane { return gen.Lane(l) }), FallThrough: c.FallThrough, Warnings: warnings,
-		StartsAt: c.StartsAt, StartsLocal: c.StartsLocal, EndsAt: c.EndsAt, EscalationOf: c.EscalationOf,
+		StartsAt: c.StartsAt, StartsLocal: c.StartsLocal, EndsAt: c.EndsAt, EscalationOf: c.EscalationOf, TestOf: c.TestOf,
 		CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, StartedAt: c.StartedAt, FinishedAt: c.FinishedAt}
 	if c.AllowedHours != nil {
 		out.AllowedHours = gen.AllowedHours(*c.AllowedHours)

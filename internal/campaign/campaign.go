@@ -53,6 +53,8 @@ type Campaign struct {
 	// EscalationOf is the campaign whose silent people this one writes to again;
 	// such a campaign is led by that one.
 	EscalationOf *uuid.UUID
+	// TestOf is the campaign that this one tries on one contact.
+	TestOf       *uuid.UUID
 	FollowUp     *string // what follows when somebody reacts, JSON; nil is nothing
 	State        State
 	PlannedTo    *uuid.UUID // last contact planned

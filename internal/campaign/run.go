@@ -191,12 +191,21 @@ func (s *Service) FinishIfDone(ctx context.Context, id uuid.UUID) (bool, error) 
 		if err := s.follow(tx, id, Finished, []State{Running}); err != nil {
 			return err
 		}
-		return tell(tx, event.CampaignFinished, id, now)
+		return s.tellEnd(tx, id, now)
 	})
 	if err != nil {
 		return false, fmt.Errorf("finish a campaign: %w", err)
 	}
 	return finished, nil
+}
+
+// tellEnd tells that a campaign has finished; of a test nobody needs to hear.
+func (s *Service) tellEnd(tx *db.Tx, id uuid.UUID, now time.Time) error {
+	var test bool
+	if err := tx.Raw("SELECT test_of IS NOT NULL FROM campaigns WHERE id = ?", id).Scan(&test).Error; err != nil || test {
+		return err
+	}
+	return tell(tx, event.CampaignFinished, id, now)
 }
 
 // Definition returns a campaign that has left draft, compiled. Content, route

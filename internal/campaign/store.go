@@ -309,10 +309,10 @@ func (s *Service) Get(ctx context.Context, id uuid.UUID) (Campaign, error) {
 	return c, nil
 }
 
-// List returns campaigns, but no escalations, newest first, that come after the given one;
+// List returns campaigns, but no escalations and no tests, newest first, that come after the given one;
 // uuid.Nil starts at the newest.
 func (s *Service) List(ctx context.Context, after uuid.UUID, limit int) ([]Campaign, error) {
-	q := s.db.Read(ctx).Where("escalation_of IS NULL").Order("id DESC").Limit(limit)
+	q := s.db.Read(ctx).Where("escalation_of IS NULL AND test_of IS NULL").Order("id DESC").Limit(limit)
 	if after != uuid.Nil {
 		q = q.Where("id < ?", after)
 	}

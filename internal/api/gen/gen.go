@@ -419,6 +419,9 @@ type Campaign struct {
 	StartsLocal bool          `json:"starts_local"`
 	State       CampaignState `json:"state"`
 
+	// TestOf The campaign that this one tries on one contact; it is not in the list of campaigns.
+	TestOf *openapi_types.UUID `json:"test_of"`
+
 	// Topic Short name of a topic.
 	Topic     Slug      `json:"topic"`
 	UpdatedAt time.Time `json:"updated_at"`
@@ -513,6 +516,14 @@ type CampaignPatch struct {
 
 // CampaignState defines model for CampaignState.
 type CampaignState string
+
+// CampaignTest defines model for CampaignTest.
+type CampaignTest struct {
+	ContactID openapi_types.UUID `json:"contact_id"`
+
+	// Lane One way to carry a message. `window`: Messenger inside the 24 hours; `one_time`: Messenger with a one-time token.
+	Lane *Lane `json:"lane,omitempty"`
+}
 
 // Capability defines model for Capability.
 type Capability struct {
@@ -1744,6 +1755,12 @@ type StartCampaignParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// TestCampaignParams defines parameters for TestCampaign.
+type TestCampaignParams struct {
+	// IdempotencyKey Any text that is new for each call you mean, such as a UUID.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListContactsParams defines parameters for ListContacts.
 type ListContactsParams struct {
 	// Limit How many at most.
@@ -1922,6 +1939,9 @@ type UpdateCampaignApplicationMergePatchPlusJSONRequestBody = CampaignPatch
 // ResolveCampaignJSONRequestBody defines body for ResolveCampaign for application/json ContentType.
 type ResolveCampaignJSONRequestBody = Resolve
 
+// TestCampaignJSONRequestBody defines body for TestCampaign for application/json ContentType.
+type TestCampaignJSONRequestBody = CampaignTest
+
 // CreateContactJSONRequestBody defines body for CreateContact for application/json ContentType.
 type CreateContactJSONRequestBody = ContactCreate
 
@@ -2011,6 +2031,9 @@ type ServerInterface interface {
 	// StartCampaign Start a campaign
 	// (POST /v1/campaigns/{id}/start)
 	StartCampaign(ctx echo.Context, id ID, params StartCampaignParams) error
+	// TestCampaign Send a campaign to one contact only
+	// (POST /v1/campaigns/{id}/test)
+	TestCampaign(ctx echo.Context, id ID, params TestCampaignParams) error
 	// ListContacts List and find contacts
 	// (GET /v1/contacts)
 	ListContacts(ctx echo.Context, params ListContactsParams) error
@@ -2481,6 +2504,42 @@ func (w *ServerInterfaceWrapper) StartCampaign(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.StartCampaign(ctx, id, params)
+	return err
+}
+
+// TestCampaign converts echo context to params.
+func (w *ServerInterfaceWrapper) TestCampaign(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params TestCampaignParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TestCampaign(ctx, id, params)
 	return err
 }
 
@@ -3449,6 +3508,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/campaigns/:id/resolve", wrapper.ResolveCampaign, options.OperationMiddlewares["resolveCampaign"]...)
 	router.POST(options.BaseURL+"/v1/campaigns/:id/resume", wrapper.ResumeCampaign, options.OperationMiddlewares["resumeCampaign"]...)
 	router.POST(options.BaseURL+"/v1/campaigns/:id/start", wrapper.StartCampaign, options.OperationMiddlewares["startCampaign"]...)
+	router.POST(options.BaseURL+"/v1/campaigns/:id/test", wrapper.TestCampaign, options.OperationMiddlewares["testCampaign"]...)
 	router.GET(options.BaseURL+"/v1/contacts", wrapper.ListContacts, options.OperationMiddlewares["listContacts"]...)
 	router.POST(options.BaseURL+"/v1/contacts", wrapper.CreateContact, options.OperationMiddlewares["createContact"]...)
 	router.DELETE(options.BaseURL+"/v1/contacts/:id", wrapper.EraseContact, options.OperationMiddlewares["eraseContact"]...)
@@ -3801,6 +3861,30 @@ type StartCampaignResponseObject interface {
 type StartCampaign202JSONResponse Campaign
 
 func (response StartCampaign202JSONResponse) VisitStartCampaignResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestCampaignRequestObject struct {
+	ID     ID `json:"id"`
+	Params TestCampaignParams
+	Body   *TestCampaignJSONRequestBody
+}
+
+type TestCampaignResponseObject interface {
+	VisitTestCampaignResponse(w http.ResponseWriter) error
+}
+
+type TestCampaign202JSONResponse Campaign
+
+func (response TestCampaign202JSONResponse) VisitTestCampaignResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -4650,6 +4734,9 @@ type StrictServerInterface interface {
 	// StartCampaign Start a campaign
 	// (POST /v1/campaigns/{id}/start)
 	StartCampaign(ctx context.Context, request StartCampaignRequestObject) (StartCampaignResponseObject, error)
+	// TestCampaign Send a campaign to one contact only
+	// (POST /v1/campaigns/{id}/test)
+	TestCampaign(ctx context.Context, request TestCampaignRequestObject) (TestCampaignResponseObject, error)
 	// ListContacts List and find contacts
 	// (GET /v1/contacts)
 	ListContacts(ctx context.Context, request ListContactsRequestObject) (ListContactsResponseObject, error)
@@ -5230,6 +5317,55 @@ func (sh *strictHandler) StartCampaign(ctx echo.Context, id ID, params StartCamp
 		return err
 	} else if validResponse, ok := response.(StartCampaignResponseObject); ok {
 		return validResponse.VisitStartCampaignResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TestCampaign operation middleware
+func (sh *strictHandler) TestCampaign(ctx echo.Context, id ID, params TestCampaignParams) error {
+	var request TestCampaignRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	var body TestCampaignJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TestCampaign(ctx.Request().Context(), request.(TestCampaignRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TestCampaign")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TestCampaignResponseObject); ok {
+		return validResponse.VisitTestCampaignResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
