@@ -30,6 +30,7 @@ import (
 	"beckon/internal/queue"
 	"beckon/internal/relay"
 	"beckon/internal/seal"
+	"beckon/internal/selftest"
 	"beckon/internal/thread"
 	"beckon/internal/token"
 	"beckon/internal/webhook"
@@ -49,6 +50,7 @@ type app struct {
 	health    *health.Service
 	tokens    *token.Store
 	optIns    *token.Service
+	selfTests *selftest.Service
 	campaigns *campaign.Service
 	ledger    *delivery.Store
 	lines     *line.Store
@@ -140,11 +142,12 @@ func (a *app) wireEngine() {
 	a.health = health.New(health.Parts{DB: a.db, Queue: a.queue, Pages: a.pages, Graph: a.channels.messenger, App: a.config.Meta.AppID, Log: a.log, Now: now})
 	a.optIns = token.NewService(a.tokens, token.Options{Pages: a.pages, Asker: a.channels.asker(), Guard: a.config.AskAgain,
 		Notice: a.config.TokenNotice, Held: a.contacts.HoldThreads})
+	a.wireSelfTests()
 	a.wireLoop(links)
 	a.relay = relay.New(a.db, a.queue, relay.Settings{URL: a.config.RelayURL, Log: a.log, Now: now})
 	a.inbox = webhook.New(webhook.Parts{
 		DB: a.db, Queue: a.queue, Receivers: a.channels.receivers, Contacts: a.contacts, Tokens: a.tokens, Ledger: a.ledger,
-		Links: links, Marks: marks, PageByGraph: a.pageByGraph, Listeners: []webhook.Listener{a.health, a.threads, a.loop}, Late: a.late,
+		Links: links, Marks: marks, PageByGraph: a.pageByGraph, Listeners: []webhook.Listener{a.health, a.threads, a.selfTests, a.loop}, Late: a.late,
 		Relay: a.relay.Keep, KeepBodies: a.config.KeepBodies, Log: a.log, Now: now,
 	})
 	a.optIns.Register(a.queue)
@@ -203,7 +206,7 @@ func (a *app) handler() (http.Handler, error) {
 	}
 	return api.New(api.Parts{
 		Contract: contract, DB: a.db, Box: a.box, Keys: a.keys, Answers: a.answers, Log: a.log, Now: now, ImportLimit: a.config.MaxImport,
-		Contacts: a.contacts, Pages: a.pages, Health: a.health, Tokens: a.tokens, OptIns: a.optIns, Campaigns: a.campaigns, Engine: a.engine,
+		Contacts: a.contacts, Pages: a.pages, Health: a.health, Tokens: a.tokens, OptIns: a.optIns, SelfTests: a.selfTests, Campaigns: a.campaigns, Engine: a.engine,
 		Ledger: a.ledger, Lines: a.lines, Events: a.events, Inbox: a.inbox, Clicks: a.clicks, Links: a.coder(link.PurposeLink), Unsubscribes: a.coder(link.PurposeUnsubscribe),
 		MetaVerify: a.channels.verify(), Upload: a.channels.upload(), PublicURL: a.config.PublicURL, Waiting: a.waiting,
 		Threads: a.threads,

@@ -20,6 +20,7 @@ import (
 	"beckon/internal/link"
 	"beckon/internal/page"
 	"beckon/internal/seal"
+	"beckon/internal/selftest"
 	"beckon/internal/thread"
 	"beckon/internal/token"
 	"beckon/internal/webhook"
@@ -41,6 +42,7 @@ type Parts struct {
 	Health    *health.Service
 	Tokens    *token.Store
 	OptIns    *token.Service
+	SelfTests *selftest.Service
 	Campaigns *campaign.Service
 	Engine    *dispatch.Engine
 	Ledger    *delivery.Store

@@ -40,6 +40,7 @@ import (
 	"beckon/internal/page"
 	"beckon/internal/queue"
 	"beckon/internal/seal"
+	"beckon/internal/selftest"
 	"beckon/internal/simulator"
 	"beckon/internal/thread"
 	"beckon/internal/token"
@@ -102,6 +103,10 @@ func (threads) ThreadOwner(context.Context, channel.Page, string) (string, chann
 	return thread.PageInbox, channel.Result{Outcome: channel.Accepted}
 }
 
+func (asker) Say(context.Context, uuid.UUID, channel.Lane, channel.Message) (channel.Result, error) {
+	return channel.Result{Outcome: channel.Accepted, ProviderID: "m_2"}, nil
+}
+
 // service is the whole service behind its HTTP face, with carriers in the
 // place of providers.
 type service struct {
@@ -153,6 +158,7 @@ func newService(t *testing.T, d *db.DB, absent ...channel.Kind) *service {
 	s.wireChannels(&p, log, absent)
 	p.OptIns = token.NewService(p.Tokens, token.Options{Pages: p.Pages, Asker: asker{}})
 	p.Threads = thread.New(thread.Parts{DB: d, Contacts: p.Contacts, Pages: p.Pages, Graph: threads{}, AppID: "100100", Now: s.clock.Now})
+	p.SelfTests = selftest.New(selftest.Parts{DB: p.DB, Queue: s.queue, Box: p.Box, Pages: p.Pages, Tokens: p.Tokens, Asker: asker{}, Speaker: asker{}, Now: s.clock.Now})
 	p.Answers = NewIdempotency(d, box, s.clock.Now)
 	p.Answers.Register(s.queue)
 	require.NoError(t, s.queue.Open())

@@ -11,6 +11,7 @@ import (
 	"beckon/internal/channel"
 	"beckon/internal/db"
 	"beckon/internal/fault"
+	"beckon/internal/line"
 )
 
 // Graph's codes about asking (Messenger Platform error codes).
@@ -71,11 +72,14 @@ func (s *Store) ResumeAsking(ctx context.Context, page uuid.UUID) error {
 }
 
 // NoteAsked writes down what the answer to a request means for the Page's next
-// ones. Requests may be refused while messages are not.
+// ones: requests may be refused while messages are not, and one that is taken
+// shows that the Page may ask. A Page that cannot send at all is stopped.
 func (s *Store) NoteAsked(tx *db.Tx, page uuid.UUID, res channel.Result) error {
 	now := s.moment()
 	var err error
 	switch {
+	case res.Outcome == channel.StopTheLine && res.Code != mayNotAsk:
+		err = line.Stop(tx, channel.Window.Line(page.String()), res.Code, res.Detail, now)
 	case res.Code == mayNotAsk:
 		err = tx.Exec(`INSERT INTO page_asking (page_id, code, stopped_at, updated_at) VALUES (?, ?, ?, ?)
 			ON CONFLICT (page_id) DO UPDATE SET code = excluded.code, updated_at = excluded.updated_at,
@@ -83,7 +87,7 @@ func (s *Store) NoteAsked(tx *db.Tx, page uuid.UUID, res channel.Result) error {
 	case res.Outcome == channel.TryLater && strings.HasPrefix(res.Code, tooMany):
 		err = s.rest(tx, page, res, now)
 	case res.Outcome == channel.Accepted:
-		err = tx.Exec("UPDATE page_asking SET wait = 0, slow_until = NULL WHERE page_id = ? AND wait > 0", page).Error
+		err = tx.Exec("DELETE FROM page_asking WHERE page_id = ?", page).Error
 	}
 	if err != nil {
 		return fmt.Errorf("note how far a page may ask: %w", err)

@@ -185,11 +185,6 @@ func unguarded(tx *db.Tx, r OptInRequest, guard time.Duration) error {
 // faster: that stays. A Page that cannot send is stopped for everything, one
 // that may only not ask is not.
 func (s *Store) settle(tx *db.Tx, page, id uuid.UUID, res channel.Result) error {
-	if res.Outcome == channel.StopTheLine && res.Code != mayNotAsk {
-		if err := line.Stop(tx, channel.Window.Line(page.String()), res.Code, res.Detail, s.moment()); err != nil {
-			return err
-		}
-	}
 	if err := s.NoteAsked(tx, page, res); err != nil {
 		return err
 	}

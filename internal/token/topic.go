@@ -138,6 +138,10 @@ func (p TopicPatch) applied(t Topic, now time.Time) Topic {
 	return t
 }
 
+// TestPayload begins the payloads of a Page's self-tests; the test's id follows.
+// What is granted for them is no permission for campaigns.
+const TestPayload = "bk:test:"
+
 // TopicOf tells which topic an opt-in's payload belongs to, and the request it
 // answers when the payload was set by us. A payload nobody knows belongs to
 // Unsorted.
@@ -249,8 +253,8 @@ func checkPayloads(payloads []string) []fault.Field {
 		switch {
 		case !storable(p, maxPayload):
 			bad = append(bad, fault.Field{Pointer: at, Code: "length", Detail: "Must be a text of 1 to 1000 characters."})
-		case strings.HasPrefix(p, ours):
-			bad = append(bad, fault.Field{Pointer: at, Code: "reserved", Detail: "Payloads that begin with " + ours + " are kept for our own requests."})
+		case strings.HasPrefix(p, ours), strings.HasPrefix(p, TestPayload):
+			bad = append(bad, fault.Field{Pointer: at, Code: "reserved", Detail: "Payloads that begin with " + ours + " or " + TestPayload + " are kept for our own requests."})
 		case slices.Contains(payloads[:i], p):
 			bad = append(bad, fault.Field{Pointer: at, Code: "duplicate", Detail: "Stands in the list already."})
 		}

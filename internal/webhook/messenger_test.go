@@ -102,6 +102,8 @@ func TestATokenLandsUnderTheTopicOfItsPayload(t *testing.T) {
 			b.take("optin", "PSID", ann, "PAYLOAD", payload, "TOKEN", fmt.Sprintf("otn-%d", i))
 			require.Equal(t, map[string]int{"courses": i + 1}, b.grants(who), payload)
 		}
+		b.take("optin", "PSID", ann, "PAYLOAD", "bk:test:"+uuid.NewString(), "TOKEN", "otn-test")
+		require.Equal(t, map[string]int{"courses": 3}, b.grants(who), "a self-test's token is no campaign's")
 		for i, payload := range []string{"another-bots", "", "bk:optin:" + uuid.NewString(), "bk:optin:x"} {
 			b.take("optin", "PSID", ann, "PAYLOAD", payload, "TOKEN", fmt.Sprintf("otn-u%d", i))
 			require.Equal(t, map[string]int{"courses": 3, token.Unsorted: i + 1}, b.grants(who), payload)

@@ -15,3 +15,20 @@ CREATE TABLE page_asking (
     updated_at timestamptz NOT NULL
 );
 
+-- Tries, with somebody who runs the Page, of what Meta lets it do.
+CREATE TABLE self_tests (
+    id          uuid PRIMARY KEY,
+    page_id     uuid NOT NULL REFERENCES pages (id) ON DELETE CASCADE,
+    contact_id  uuid NOT NULL REFERENCES contacts (id) ON DELETE CASCADE,
+    capability  TEXT NOT NULL CHECK (capability IN ('one_time', 'recurring', 'utility')),
+    state       TEXT NOT NULL CHECK (state IN ('asking', 'waiting', 'sending', 'passed', 'failed', 'timed_out')),
+    code        TEXT NOT NULL DEFAULT '', -- Graph's
+    detail      TEXT NOT NULL DEFAULT '',
+    token       bytea, -- sealed; kept until it is used, and no campaign's
+    sent_at     timestamptz, -- written down before the message goes out
+    provider_id TEXT NOT NULL DEFAULT '',
+    asked_at    timestamptz NOT NULL,
+    updated_at  timestamptz NOT NULL
+);
+CREATE INDEX self_tests_page ON self_tests (page_id, id);
+CREATE INDEX self_tests_open ON self_tests (asked_at) WHERE state IN ('asking', 'waiting', 'sending');

@@ -18,6 +18,13 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for AskingState.
+const (
+	AskingStateOpen    AskingState = "open"
+	AskingStateSlowed  AskingState = "slowed"
+	AskingStateStopped AskingState = "stopped"
+)
+
 // Defines values for AttachmentUploadType.
 const (
 	AttachmentUploadTypeAudio AttachmentUploadType = "audio"
@@ -252,6 +259,21 @@ const (
 	ScopePagesWrite     Scope = "pages:write"
 )
 
+// Defines values for SelfTestState.
+const (
+	SelfTestStateAsking   SelfTestState = "asking"
+	SelfTestStateFailed   SelfTestState = "failed"
+	SelfTestStatePassed   SelfTestState = "passed"
+	SelfTestStateSending  SelfTestState = "sending"
+	SelfTestStateTimedOut SelfTestState = "timed_out"
+	SelfTestStateWaiting  SelfTestState = "waiting"
+)
+
+// Defines values for SelfTestCapability.
+const (
+	SelfTestCapabilityOneTime SelfTestCapability = "one_time"
+)
+
 // Defines values for SuppressionChannel.
 const (
 	SuppressionChannelEmail SuppressionChannel = "email"
@@ -324,6 +346,23 @@ type APIKeyList struct {
 	// NextCursor Give it as `cursor` to go on; `null` on the last page.
 	NextCursor *NextCursor `json:"next_cursor"`
 }
+
+// Asking defines model for Asking.
+type Asking struct {
+	Code *string `json:"code"`
+
+	// Since When it was stopped.
+	Since *time.Time `json:"since"`
+
+	// State `stopped`: Meta does not let the page ask (code 10/1404170). `slowed`: it asked too much (9/2018352) and rests.
+	State AskingState `json:"state"`
+
+	// Until When it may ask again by itself.
+	Until *time.Time `json:"until"`
+}
+
+// AskingState `stopped`: Meta does not let the page ask (code 10/1404170). `slowed`: it asked too much (9/2018352) and rests.
+type AskingState string
 
 // AttachmentUpload defines model for AttachmentUpload.
 type AttachmentUpload struct {
@@ -1472,6 +1511,48 @@ type Samples struct {
 // Scope defines model for Scope.
 type Scope string
 
+// SelfTest defines model for SelfTest.
+type SelfTest struct {
+	// Capability What is tested; left out means `one_time`.
+	Capability SelfTestCapability `json:"capability"`
+
+	// Code Messenger's code, when it refused.
+	Code *string `json:"code"`
+
+	// ContactID The tester.
+	ContactID openapi_types.UUID `json:"contact_id"`
+	CreatedAt time.Time          `json:"created_at"`
+	Detail    *string            `json:"detail"`
+	ID        openapi_types.UUID `json:"id"`
+	PageID    openapi_types.UUID `json:"page_id"`
+
+	// State `asking`: the question goes out. `waiting`: for the tap. `sending`: with the token of the tap; it stays so when
+	// nobody knows what came of it, until an echo tells. `passed`: the capability works. `failed`: see `code` and
+	// `detail`; the capability is off when Messenger refused the question or the token as such. `timed_out`: nobody
+	// tapped within a day.
+	State     SelfTestState `json:"state"`
+	UpdatedAt time.Time     `json:"updated_at"`
+}
+
+// SelfTestState `asking`: the question goes out. `waiting`: for the tap. `sending`: with the token of the tap; it stays so when
+// nobody knows what came of it, until an echo tells. `passed`: the capability works. `failed`: see `code` and
+// `detail`; the capability is off when Messenger refused the question or the token as such. `timed_out`: nobody
+// tapped within a day.
+type SelfTestState string
+
+// SelfTestCapability What is tested; left out means `one_time`.
+type SelfTestCapability string
+
+// SelfTestCreate Who taps, by `psid` or by `contact_id`.
+type SelfTestCreate struct {
+	// Capability What is tested; left out means `one_time`.
+	Capability *SelfTestCapability `json:"capability,omitempty"`
+	ContactID  *openapi_types.UUID `json:"contact_id,omitempty"`
+
+	// PSID The tester's id on this page.
+	PSID *string `json:"psid,omitempty"`
+}
+
 // Slug Short name of a topic.
 type Slug = string
 
@@ -1880,6 +1961,12 @@ type CreatePageParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ResumeAskingParams defines parameters for ResumeAsking.
+type ResumeAskingParams struct {
+	// IdempotencyKey Any text that is new for each call you mean, such as a UUID.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // UploadAttachmentParams defines parameters for UploadAttachment.
 type UploadAttachmentParams struct {
 	// IdempotencyKey Any text that is new for each call you mean, such as a UUID.
@@ -1888,6 +1975,12 @@ type UploadAttachmentParams struct {
 
 // CheckPageParams defines parameters for CheckPage.
 type CheckPageParams struct {
+	// IdempotencyKey Any text that is new for each call you mean, such as a UUID.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// StartSelfTestParams defines parameters for StartSelfTest.
+type StartSelfTestParams struct {
 	// IdempotencyKey Any text that is new for each call you mean, such as a UUID.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
@@ -1974,6 +2067,9 @@ type UpdatePageApplicationMergePatchPlusJSONRequestBody = PagePatch
 
 // UploadAttachmentJSONRequestBody defines body for UploadAttachment for application/json ContentType.
 type UploadAttachmentJSONRequestBody = AttachmentUpload
+
+// StartSelfTestJSONRequestBody defines body for StartSelfTest for application/json ContentType.
+type StartSelfTestJSONRequestBody = SelfTestCreate
 
 // CreateSuppressionJSONRequestBody defines body for CreateSuppression for application/json ContentType.
 type CreateSuppressionJSONRequestBody = SuppressionCreate
@@ -2109,12 +2205,24 @@ type ServerInterface interface {
 	// UpdatePage Change a page
 	// (PATCH /v1/pages/{id})
 	UpdatePage(ctx echo.Context, id ID) error
+	// GetAsking May the page ask for permissions?
+	// (GET /v1/pages/{id}/asking)
+	GetAsking(ctx echo.Context, id ID) error
+	// ResumeAsking Let the page ask again
+	// (POST /v1/pages/{id}/asking/resume)
+	ResumeAsking(ctx echo.Context, id ID, params ResumeAskingParams) error
 	// UploadAttachment Upload a file once, to send it to many
 	// (POST /v1/pages/{id}/attachments)
 	UploadAttachment(ctx echo.Context, id ID, params UploadAttachmentParams) error
 	// CheckPage Check a page now
 	// (POST /v1/pages/{id}/check)
 	CheckPage(ctx echo.Context, id ID, params CheckPageParams) error
+	// GetSelfTest Get the last self-test of a page
+	// (GET /v1/pages/{id}/self-test)
+	GetSelfTest(ctx echo.Context, id ID) error
+	// StartSelfTest Find out whether one-time notifications work
+	// (POST /v1/pages/{id}/self-test)
+	StartSelfTest(ctx echo.Context, id ID, params StartSelfTestParams) error
 	// ListSuppressions List or look up suppressions
 	// (GET /v1/suppressions)
 	ListSuppressions(ctx echo.Context, params ListSuppressionsParams) error
@@ -3204,6 +3312,58 @@ func (w *ServerInterfaceWrapper) UpdatePage(ctx echo.Context) error {
 	return err
 }
 
+// GetAsking converts echo context to params.
+func (w *ServerInterfaceWrapper) GetAsking(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetAsking(ctx, id)
+	return err
+}
+
+// ResumeAsking converts echo context to params.
+func (w *ServerInterfaceWrapper) ResumeAsking(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ResumeAskingParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResumeAsking(ctx, id, params)
+	return err
+}
+
 // UploadAttachment converts echo context to params.
 func (w *ServerInterfaceWrapper) UploadAttachment(ctx echo.Context) error {
 	var err error
@@ -3273,6 +3433,58 @@ func (w *ServerInterfaceWrapper) CheckPage(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.CheckPage(ctx, id, params)
+	return err
+}
+
+// GetSelfTest converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSelfTest(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSelfTest(ctx, id)
+	return err
+}
+
+// StartSelfTest converts echo context to params.
+func (w *ServerInterfaceWrapper) StartSelfTest(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params StartSelfTestParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartSelfTest(ctx, id, params)
 	return err
 }
 
@@ -3534,8 +3746,12 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/pages/:id", wrapper.DeletePage, options.OperationMiddlewares["deletePage"]...)
 	router.GET(options.BaseURL+"/v1/pages/:id", wrapper.GetPage, options.OperationMiddlewares["getPage"]...)
 	router.PATCH(options.BaseURL+"/v1/pages/:id", wrapper.UpdatePage, options.OperationMiddlewares["updatePage"]...)
+	router.GET(options.BaseURL+"/v1/pages/:id/asking", wrapper.GetAsking, options.OperationMiddlewares["getAsking"]...)
+	router.POST(options.BaseURL+"/v1/pages/:id/asking/resume", wrapper.ResumeAsking, options.OperationMiddlewares["resumeAsking"]...)
 	router.POST(options.BaseURL+"/v1/pages/:id/attachments", wrapper.UploadAttachment, options.OperationMiddlewares["uploadAttachment"]...)
 	router.POST(options.BaseURL+"/v1/pages/:id/check", wrapper.CheckPage, options.OperationMiddlewares["checkPage"]...)
+	router.GET(options.BaseURL+"/v1/pages/:id/self-test", wrapper.GetSelfTest, options.OperationMiddlewares["getSelfTest"]...)
+	router.POST(options.BaseURL+"/v1/pages/:id/self-test", wrapper.StartSelfTest, options.OperationMiddlewares["startSelfTest"]...)
 	router.GET(options.BaseURL+"/v1/suppressions", wrapper.ListSuppressions, options.OperationMiddlewares["listSuppressions"]...)
 	router.POST(options.BaseURL+"/v1/suppressions", wrapper.CreateSuppression, options.OperationMiddlewares["createSuppression"]...)
 	router.DELETE(options.BaseURL+"/v1/suppressions/:id", wrapper.DeleteSuppression, options.OperationMiddlewares["deleteSuppression"]...)
@@ -4475,6 +4691,51 @@ func (response UpdatePage200JSONResponse) VisitUpdatePageResponse(w http.Respons
 	return err
 }
 
+type GetAskingRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type GetAskingResponseObject interface {
+	VisitGetAskingResponse(w http.ResponseWriter) error
+}
+
+type GetAsking200JSONResponse Asking
+
+func (response GetAsking200JSONResponse) VisitGetAskingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeAskingRequestObject struct {
+	ID     ID `json:"id"`
+	Params ResumeAskingParams
+}
+
+type ResumeAskingResponseObject interface {
+	VisitResumeAskingResponse(w http.ResponseWriter) error
+}
+
+type ResumeAsking200JSONResponse Asking
+
+func (response ResumeAsking200JSONResponse) VisitResumeAskingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type UploadAttachmentRequestObject struct {
 	ID     ID `json:"id"`
 	Params UploadAttachmentParams
@@ -4518,6 +4779,52 @@ func (response CheckPage200JSONResponse) VisitCheckPageResponse(w http.ResponseW
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSelfTestRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type GetSelfTestResponseObject interface {
+	VisitGetSelfTestResponse(w http.ResponseWriter) error
+}
+
+type GetSelfTest200JSONResponse SelfTest
+
+func (response GetSelfTest200JSONResponse) VisitGetSelfTestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartSelfTestRequestObject struct {
+	ID     ID `json:"id"`
+	Params StartSelfTestParams
+	Body   *StartSelfTestJSONRequestBody
+}
+
+type StartSelfTestResponseObject interface {
+	VisitStartSelfTestResponse(w http.ResponseWriter) error
+}
+
+type StartSelfTest201JSONResponse SelfTest
+
+func (response StartSelfTest201JSONResponse) VisitStartSelfTestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4812,12 +5119,24 @@ type StrictServerInterface interface {
 	// UpdatePage Change a page
 	// (PATCH /v1/pages/{id})
 	UpdatePage(ctx context.Context, request UpdatePageRequestObject) (UpdatePageResponseObject, error)
+	// GetAsking May the page ask for permissions?
+	// (GET /v1/pages/{id}/asking)
+	GetAsking(ctx context.Context, request GetAskingRequestObject) (GetAskingResponseObject, error)
+	// ResumeAsking Let the page ask again
+	// (POST /v1/pages/{id}/asking/resume)
+	ResumeAsking(ctx context.Context, request ResumeAskingRequestObject) (ResumeAskingResponseObject, error)
 	// UploadAttachment Upload a file once, to send it to many
 	// (POST /v1/pages/{id}/attachments)
 	UploadAttachment(ctx context.Context, request UploadAttachmentRequestObject) (UploadAttachmentResponseObject, error)
 	// CheckPage Check a page now
 	// (POST /v1/pages/{id}/check)
 	CheckPage(ctx context.Context, request CheckPageRequestObject) (CheckPageResponseObject, error)
+	// GetSelfTest Get the last self-test of a page
+	// (GET /v1/pages/{id}/self-test)
+	GetSelfTest(ctx context.Context, request GetSelfTestRequestObject) (GetSelfTestResponseObject, error)
+	// StartSelfTest Find out whether one-time notifications work
+	// (POST /v1/pages/{id}/self-test)
+	StartSelfTest(ctx context.Context, request StartSelfTestRequestObject) (StartSelfTestResponseObject, error)
 	// ListSuppressions List or look up suppressions
 	// (GET /v1/suppressions)
 	ListSuppressions(ctx context.Context, request ListSuppressionsRequestObject) (ListSuppressionsResponseObject, error)
@@ -6236,6 +6555,57 @@ func (sh *strictHandler) UpdatePage(ctx echo.Context, id ID) error {
 	return nil
 }
 
+// GetAsking operation middleware
+func (sh *strictHandler) GetAsking(ctx echo.Context, id ID) error {
+	var request GetAskingRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAsking(ctx.Request().Context(), request.(GetAskingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAsking")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetAskingResponseObject); ok {
+		return validResponse.VisitGetAskingResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ResumeAsking operation middleware
+func (sh *strictHandler) ResumeAsking(ctx echo.Context, id ID, params ResumeAskingParams) error {
+	var request ResumeAskingRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResumeAsking(ctx.Request().Context(), request.(ResumeAskingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResumeAsking")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResumeAskingResponseObject); ok {
+		return validResponse.VisitResumeAskingResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // UploadAttachment operation middleware
 func (sh *strictHandler) UploadAttachment(ctx echo.Context, id ID, params UploadAttachmentParams) error {
 	var request UploadAttachmentRequestObject
@@ -6305,6 +6675,80 @@ func (sh *strictHandler) CheckPage(ctx echo.Context, id ID, params CheckPagePara
 		return err
 	} else if validResponse, ok := response.(CheckPageResponseObject); ok {
 		return validResponse.VisitCheckPageResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSelfTest operation middleware
+func (sh *strictHandler) GetSelfTest(ctx echo.Context, id ID) error {
+	var request GetSelfTestRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSelfTest(ctx.Request().Context(), request.(GetSelfTestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSelfTest")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSelfTestResponseObject); ok {
+		return validResponse.VisitGetSelfTestResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartSelfTest operation middleware
+func (sh *strictHandler) StartSelfTest(ctx echo.Context, id ID, params StartSelfTestParams) error {
+	var request StartSelfTestRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	var body StartSelfTestJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartSelfTest(ctx.Request().Context(), request.(StartSelfTestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartSelfTest")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartSelfTestResponseObject); ok {
+		return validResponse.VisitStartSelfTestResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
