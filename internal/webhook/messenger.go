@@ -55,11 +55,14 @@ func (i *Inbox) byPage(ctx context.Context, events []channel.Event) ([]pageEvent
 }
 
 func (i *Inbox) page(ctx context.Context, tx *db.Tx, page uuid.UUID, events []channel.Event) error {
+	if err := i.Contacts.Hold(ctx, tx, page, psids(events, func(channel.Event) bool { return true })); err != nil {
+		return err
+	}
 	back, err := i.returns(ctx, tx, page, events)
 	if err != nil {
 		return err
 	}
-	people, err := i.Contacts.FindOrMake(ctx, tx, page, persons(events))
+	people, err := i.Contacts.FindOrMake(ctx, tx, page, psids(events, fromPerson))
 	if err != nil {
 		return err
 	}
@@ -98,11 +101,12 @@ func fromPerson(ev channel.Event) bool {
 	return ev.PSID != "" && (ev.Kind.OpensWindow() || ev.Kind == channel.EventOptIn || ev.Kind == channel.EventOptInEnds)
 }
 
-func persons(events []channel.Event) []string {
+// psids are the people of some of the events.
+func psids(events []channel.Event, of func(channel.Event) bool) []string {
 	var out []string
 	seen := map[string]bool{}
 	for _, ev := range events {
-		if fromPerson(ev) && !seen[ev.PSID] {
+		if ev.PSID != "" && of(ev) && !seen[ev.PSID] {
 			seen[ev.PSID] = true
 			out = append(out, ev.PSID)
 		}
