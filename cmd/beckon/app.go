@@ -207,7 +207,7 @@ func (a *app) handler() (http.Handler, error) {
 	return api.New(api.Parts{
 		Contract: contract, DB: a.db, Box: a.box, Keys: a.keys, Answers: a.answers, Log: a.log, Now: now, ImportLimit: a.config.MaxImport,
 		Contacts: a.contacts, Pages: a.pages, Health: a.health, Tokens: a.tokens, OptIns: a.optIns, SelfTests: a.selfTests, Campaigns: a.campaigns, Engine: a.engine,
-		Ledger: a.ledger, Lines: a.lines, Events: a.events, Inbox: a.inbox, Clicks: a.clicks, Links: a.coder(link.PurposeLink), Unsubscribes: a.coder(link.PurposeUnsubscribe),
+		Ledger: a.ledger, Lines: a.lines, Events: a.events, Loop: a.loop, Inbox: a.inbox, Clicks: a.clicks, Links: a.coder(link.PurposeLink), Unsubscribes: a.coder(link.PurposeUnsubscribe),
 		MetaVerify: a.channels.verify(), Upload: a.channels.upload(), PublicURL: a.config.PublicURL, Waiting: a.waiting,
 		Threads: a.threads,
 	})

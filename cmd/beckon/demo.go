@@ -60,7 +60,7 @@ func (o demoOptions) run(cmd *cobra.Command, environ []string) (err error) {
 		return err
 	}
 	sc := newScreen(cmd.OutOrStdout(), environ)
-	story := &story{screen: sc, api: newAPIClient(s.config.PublicURL, s.config.BootstrapKey), sim: s.sim, cast: newCast(o.contacts), room: room.what}
+	story := &story{screen: sc, api: newAPIClient(s.config.PublicURL, s.config.BootstrapKey), sim: s.sim, cast: newCast(o.contacts), room: room.what, db: s.app.db}
 	return s.run(ctx, func(ctx context.Context) error {
 		defer story.api.http.CloseIdleConnections()
 		if err := story.tell(ctx); err != nil || o.exit {

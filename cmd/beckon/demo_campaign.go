@@ -11,25 +11,26 @@ import (
 	"beckon/internal/simulator"
 )
 
-// springCourses is the campaign as an integrator would post it.
-func springCourses(page string) map[string]any {
+// courses is the campaign of a season as an integrator would post it.
+func courses(page string, e *season) map[string]any {
 	return map[string]any{
-		"name": "Spring courses", "page_id": page, "topic": topicSlug,
+		"name": title(e.name) + " courses", "page_id": page, "topic": topicSlug,
 		"route": []string{"window", "one_time", "sms", "email"},
 		"content": map[string]any{
 			"messenger": map[string]any{
-				"text":          "Hi {{ contact.first_name | default: 'there' }}, spring courses are open. Want the list?",
+				"text":          "Hi {{ contact.first_name | default: 'there' }}, " + e.name + " courses are open. Want the list?",
 				"quick_replies": []any{map[string]string{"title": "Yes please", "payload": "COURSES_YES"}},
 			},
-			"sms": map[string]string{"text": "Spring courses are open, see them in our chat: {{ link }} Reply STOP to opt out"},
+			"sms": map[string]string{"text": title(e.name) + " courses are open, see them in our chat: {{ link }} Reply STOP to opt out"},
 			"email": map[string]string{
-				"subject": "{{ contact.first_name | default: 'Hello' }}, spring courses are open",
+				"subject": "{{ contact.first_name | default: 'Hello' }}, " + e.name + " courses are open",
 				"html": "<p>Hi {{ contact.first_name | default: 'there' }},</p><p>{% if contact.attributes.interest %}new dates for " +
 					"{{ contact.attributes.interest }} and more: {% endif %}<a href=\"{{ link }}\">see the list in our chat</a>.</p>",
 			},
 		},
 		"fall_through":  true,
 		"allowed_hours": map[string]any{}, // nobody is woken up here
+		"follow_up":     map[string]any{"messenger": map[string]string{"text": e.thanks()}, "ask": true},
 	}
 }
 
@@ -49,7 +50,7 @@ func (s *story) draft(ctx context.Context) error {
 		ID       string
 		Warnings []fieldProblem
 	}
-	if err := s.api.post(ctx, "/v1/campaigns", springCourses(s.page), &made); err != nil {
+	if err := s.api.post(ctx, "/v1/campaigns", courses(s.page, &season{name: "spring"}), &made); err != nil {
 		return err
 	}
 	s.campaign = made.ID
@@ -99,6 +100,11 @@ func (s *story) send(ctx context.Context) error {
 	s.screen.aside("To make it real, 5 people have blocked the page, 3 permissions are void, 3 numbers have said STOP, 3 are landlines,")
 	s.screen.aside("2 mailboxes are gone, 1 answer in 100 gets lost on its way back to us, and some callbacks come twice.")
 	s.sim.Reset() // from here on, what the stand-ins count is this campaign
+	return s.sendOut(ctx)
+}
+
+// sendOut starts the campaign and waits until all is confirmed.
+func (s *story) sendOut(ctx context.Context) error {
 	began := time.Now()
 	if err := s.api.post(ctx, "/v1/campaigns/"+s.campaign+"/start", nil, nil); err != nil {
 		return err

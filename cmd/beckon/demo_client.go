@@ -173,9 +173,11 @@ type (
 		Unreachable                unreachable
 		Lanes                      map[string]tally
 		Clicked, Returned, Replied int
-		TokensGranted              int `json:"tokens_granted"`
+		TokensGranted              int            `json:"tokens_granted"`
+		FollowUps                  followUpAnswer `json:"follow_ups"`
 	}
-	contactAnswer struct {
+	followUpAnswer struct{ Open, Done, Skipped, Thanked, Asked int }
+	contactAnswer  struct {
 		ID        string
 		FirstName string `json:"first_name"`
 		Email     string
@@ -195,6 +197,7 @@ type (
 		State     string
 		Clicked   *time.Time `json:"clicked_at"`
 		Returned  *time.Time `json:"returned_at"`
+		Replied   *time.Time `json:"replied_at"`
 	}
 	reachAnswer struct{ Lane string }
 )

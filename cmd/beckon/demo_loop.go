@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"beckon/internal/simulator"
 )
 
 // read shows what one person on each lane received.
@@ -107,7 +109,7 @@ func (s *story) newcomer() (deliveryAnswer, bool) {
 	return deliveryAnswer{}, false
 }
 
-var linkForm = regexp.MustCompile(`https?://\S+/l/\S+`)
+var linkForm = regexp.MustCompile(`https?://\S+/l/\w+`)
 
 // click follows the link in somebody's SMS into Messenger, where they are new.
 func (s *story) click(ctx context.Context, c contactAnswer) (psid string, err error) {
@@ -138,7 +140,7 @@ func (s *story) returned(ctx context.Context, delivery int64, replies int) error
 }
 
 // nextTime shows that the person is the same contact, reachable in Messenger
-// now, and asks them for a permission of their own.
+// now, and what follows on their coming back.
 func (s *story) nextTime(ctx context.Context, c contactAnswer, psid string) error {
 	var now contactAnswer
 	var reach reachAnswer
@@ -151,9 +153,15 @@ func (s *story) nextTime(ctx context.Context, c contactAnswer, psid string) erro
 	if !same {
 		return errAccounts
 	}
-	if err := s.api.post(ctx, "/v1/opt-in-requests", map[string]any{"contact_id": c.ID, "page_id": s.page, "topic": topicSlug}, nil); err != nil {
+	var got []simulator.Message
+	if err := await(ctx, patience, 20*time.Millisecond, func() (bool, error) {
+		got = s.sim.Received(simulatorPage, psid)
+		return len(got) == 2, nil
+	}); err != nil {
 		return err
 	}
+	s.screen.say("The campaign's follow_up says what comes next, at once:")
+	s.screen.quote(got[0].Text + "\n" + got[1].Text)
 	if _, err := s.sim.TapNotifyMe(ctx, simulatorPage, psid); err != nil {
 		return err
 	}
@@ -161,6 +169,6 @@ func (s *story) nextTime(ctx context.Context, c contactAnswer, psid string) erro
 		err := s.api.get(ctx, "/v1/contacts/"+c.ID, &now)
 		return len(now.Tokens) == 1, err
 	})
-	s.screen.check(err == nil, "asked once more, %s taps \"Notify Me\": the next campaign reaches them in Messenger, for a year", c.name())
+	s.screen.check(err == nil, "%s taps \"Notify Me\": the next campaign reaches them in Messenger, for a year", c.name())
 	return err
 }

@@ -8,18 +8,20 @@ import (
 	"strings"
 	"time"
 
+	"beckon/internal/db"
 	"beckon/internal/sample"
 	"beckon/internal/simulator"
 )
 
 // story is what the demo tells. All it does goes through the public API, the
-// webhooks and the stand-ins.
+// webhooks and the stand-ins; only the clock is moved by hand.
 type story struct {
 	screen *screen
 	api    *apiClient
 	sim    *simulator.Simulator
 	cast   cast
 	room   string
+	db     *db.DB // to let time pass; all else goes through the API
 
 	page, campaign string
 	contacts       map[string]contactAnswer // by id
@@ -37,7 +39,7 @@ func (s *story) tell(ctx context.Context) error {
 	s.screen.say("%s", s.screen.paint(bold, "Northern Courses has a Messenger bot, and "+many(s.cast.count, "person", "people")+" in its CRM. Spring courses open today."))
 	s.screen.aside("Everything goes through Beckon's public API and signed webhooks. Messenger, Twilio and SendGrid")
 	s.screen.aside("are stand-ins on this machine, and nobody here is real. Database: %s.", s.room)
-	for _, act := range []func(context.Context) error{s.open, s.fromCRM, s.fromOldBot, s.chat, s.draft, s.send, s.account, s.read, s.comeBack} {
+	for _, act := range []func(context.Context) error{s.open, s.fromCRM, s.fromOldBot, s.chat, s.draft, s.send, s.account, s.read, s.comeBack, s.grow} {
 		if err := act(ctx); err != nil {
 			return fmt.Errorf("the demo cannot go on: %w", err)
 		}

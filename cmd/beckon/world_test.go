@@ -281,7 +281,8 @@ func (j *journal) holdsNone(t *testing.T, hidden []string) {
 // campaign drafts a campaign on the lanes and starts it.
 func (w *world) campaign(t *testing.T, lanes ...string) string {
 	t.Helper()
-	c := springCourses(w.page)
+	c := courses(w.page, &season{name: "spring"})
+	delete(c, "follow_up") // the conversation is another bot's
 	c["topic"], c["route"] = "courses", lanes
 	id := ask[struct{ ID string }](t, w, 201, "POST", "/v1/campaigns", c).ID
 	ask[any](t, w, 202, "POST", "/v1/campaigns/"+id+"/start", nil)

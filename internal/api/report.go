@@ -29,7 +29,13 @@ func (s *Server) GetReport(ctx context.Context, r gen.GetReportRequestObject) (g
 	if err != nil {
 		return nil, err
 	}
-	return gen.GetReport200JSONResponse(reportAnswer(c, route, counted, stopped)), nil
+	followed, err := s.Loop.Count(ctx, c.ID)
+	if err != nil {
+		return nil, err
+	}
+	out := reportAnswer(c, route, counted, stopped)
+	out.FollowUps = gen.FollowUpCount{Open: followed.Open, Done: followed.Done, Skipped: followed.Skipped, Thanked: followed.Thanked, Asked: followed.Asked}
+	return gen.GetReport200JSONResponse(out), nil
 }
 
 func reportAnswer(c campaign.Campaign, route []channel.Lane, r delivery.Report, stopped []gen.StoppedSender) gen.Report {

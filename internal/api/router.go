@@ -18,6 +18,7 @@ import (
 	"beckon/internal/health"
 	"beckon/internal/line"
 	"beckon/internal/link"
+	"beckon/internal/loop"
 	"beckon/internal/page"
 	"beckon/internal/seal"
 	"beckon/internal/selftest"
@@ -48,6 +49,7 @@ type Parts struct {
 	Ledger    *delivery.Store
 	Lines     *line.Store
 	Events    *event.Store
+	Loop      *loop.Loop
 	Inbox     *webhook.Inbox
 	Threads   *thread.Service
 	Clicks    *delivery.Clicks

@@ -37,6 +37,7 @@ import (
 	"beckon/internal/health"
 	"beckon/internal/line"
 	"beckon/internal/link"
+	"beckon/internal/loop"
 	"beckon/internal/page"
 	"beckon/internal/queue"
 	"beckon/internal/seal"
@@ -161,6 +162,7 @@ func newService(t *testing.T, d *db.DB, absent ...channel.Kind) *service {
 	p.SelfTests = selftest.New(selftest.Parts{DB: p.DB, Queue: s.queue, Box: p.Box, Pages: p.Pages, Tokens: p.Tokens, Asker: asker{}, Speaker: asker{}, Now: s.clock.Now})
 	p.Answers = NewIdempotency(d, box, s.clock.Now)
 	p.Answers.Register(s.queue)
+	p.Loop = loop.New(loop.Parts{DB: d, Queue: s.queue, Campaigns: p.Campaigns, Contacts: p.Contacts, Log: log, Now: s.clock.Now})
 	require.NoError(t, s.queue.Open())
 	s.parts = p
 	h, err := New(p)

@@ -58,7 +58,9 @@ func (q Question) Check(at string) []fault.Field {
 const maxQuestion = 900
 
 // Asked is what the person reads: the question and what they agree to.
-func (q Question) Asked() string { return strings.TrimSpace(q.Text) + "\n\n" + strings.TrimSpace(q.Consent) }
+func (q Question) Asked() string {
+	return strings.TrimSpace(q.Text) + "\n\n" + strings.TrimSpace(q.Consent)
+}
 
 type chip struct {
 	Type    string `json:"content_type"`

@@ -49,25 +49,20 @@ type place struct {
 // taken; a step that was cut off is not taken again, but the thanks may then
 // have gone out or not.
 func (l *Loop) follow(ctx context.Context, job queue.Job[FollowJob]) error {
-	for {
-		t, err := l.next(ctx, job.Args.FollowUp)
-		if err != nil {
-			return err
-		}
+	t, err := l.next(ctx, job.Args.FollowUp)
+	for err == nil {
 		switch t.State {
 		case Thanking:
-			err = l.thank(ctx, t)
+			t, err = l.thank(ctx, t)
 		case Asking:
-			err = l.ask(ctx, t)
+			t, err = l.ask(ctx, t)
 		case Capturing:
-			err = l.capture(ctx, t)
+			t, err = l.capture(ctx, t)
 		default:
 			return nil
 		}
-		if err != nil {
-			return err
-		}
 	}
+	return err
 }
 
 // next finds the next step and writes down that it is taken. A follow-up that is
@@ -103,7 +98,15 @@ func (l *Loop) step(tx *db.Tx, id uuid.UUID, def *campaign.Definition) (turn, er
 	if t.State == Thanking { // cut off in the middle
 		t.Thanks, t.State = string(channel.Unknown), Asking
 	}
+	return l.onward(tx, t)
+}
+
+// onward takes a follow-up to its next step.
+func (l *Loop) onward(tx *db.Tx, t turn) (turn, error) {
 	var err error
+	if t.State == Done {
+		return t, l.save(tx, t.FollowUp)
+	}
 	if t.place, err = l.look(tx, t.FollowUp); err != nil {
 		return turn{}, err
 	}
@@ -221,29 +224,34 @@ func (l *Loop) save(tx *db.Tx, f FollowUp) error {
 	return nil
 }
 
-// settle writes down what came of a step, whoever has gone meanwhile.
-func (l *Loop) settle(ctx context.Context, f FollowUp) error {
-	return l.DB.Transact(context.WithoutCancel(ctx), func(tx *db.Tx) error { return l.save(tx, f) })
+// settle writes down what came of a step, whoever has gone meanwhile, and begins
+// the next one.
+func (l *Loop) settle(ctx context.Context, t turn) (after turn, err error) {
+	err = l.DB.Transact(context.WithoutCancel(ctx), func(tx *db.Tx) error {
+		after, err = l.onward(tx, t)
+		return err
+	})
+	return after, err
 }
 
 // ask asks for a permission.
-func (l *Loop) ask(ctx context.Context, t turn) error {
+func (l *Loop) ask(ctx context.Context, t turn) (turn, error) {
 	state, err := l.Ask(ctx, t.ContactID, t.Page, t.def.FollowUp.Topic)
 	if t.Asked, err = answered(state, err); err != nil {
-		return err
+		return t, err
 	}
 	t.State = Capturing
-	return l.settle(ctx, t.FollowUp)
+	return l.settle(ctx, t)
 }
 
 // capture asks for an address.
-func (l *Loop) capture(ctx context.Context, t turn) error {
+func (l *Loop) capture(ctx context.Context, t turn) (turn, error) {
 	state, err := l.Capture(ctx, t.ContactID, t.Page, *t.def.FollowUp.Capture)
 	if t.Captured, err = answered(state, err); err != nil {
-		return err
+		return t, err
 	}
 	t.State = Done
-	return l.settle(ctx, t.FollowUp)
+	return l.settle(ctx, t)
 }
 
 // answered is what came of asking. That it may not be is an answer too.

@@ -142,6 +142,21 @@ func (l *Loop) Of(ctx context.Context, contactID uuid.UUID, limit int) ([]Follow
 	return out, nil
 }
 
+// Count says how far the follow-ups of a campaign have come.
+type Count struct{ Open, Done, Skipped, Thanked, Asked int64 }
+
+// Count counts the follow-ups of a campaign. What may have gone out counts.
+func (l *Loop) Count(ctx context.Context, campaignID uuid.UUID) (c Count, err error) {
+	err = l.DB.Read(ctx).Raw(`SELECT COUNT(CASE WHEN state NOT IN ('done', 'skipped') THEN 1 END) AS open, COUNT(CASE WHEN state = 'done' THEN 1 END) AS done,
+			COUNT(CASE WHEN state = 'skipped' THEN 1 END) AS skipped, COUNT(CASE WHEN thanks IN ('accepted', 'unknown') THEN 1 END) AS thanked,
+			COUNT(CASE WHEN asked IN ('sending', 'sent', 'unknown', 'granted') THEN 1 END) AS asked
+		FROM follow_ups WHERE campaign_id = ?`, campaignID).Scan(&c).Error
+	if err != nil {
+		return c, fmt.Errorf("count follow-ups: %w", err)
+	}
+	return c, nil
+}
+
 // tidyJob forgets follow-ups of campaigns whose deliveries are given up.
 type tidyJob struct{}
 

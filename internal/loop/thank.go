@@ -16,20 +16,21 @@ import (
 
 // thank sends the thanks and writes down what came of them. Only thanks that
 // were definitely not taken are sent again.
-func (l *Loop) thank(ctx context.Context, t turn) error {
+func (l *Loop) thank(ctx context.Context, t turn) (turn, error) {
 	m, err := l.compose(ctx, t)
 	if fault.Is(err, fault.Invalid) {
 		return l.thanked(ctx, t, l.Now(), refused(err))
 	}
 	if err != nil {
-		return errors.Join(err, l.back(ctx, t))
+		return t, errors.Join(err, l.back(ctx, t))
 	}
 	began := l.Now()
 	r, err := l.Speaker.Say(ctx, t.Page, channel.Window, m)
 	if err != nil && r.Outcome == "" { // it never came to a call
-		return errors.Join(err, l.back(ctx, t))
+		return t, errors.Join(err, l.back(ctx, t))
 	}
-	return errors.Join(l.thanked(ctx, t, began, r), err)
+	after, problem := l.thanked(ctx, t, began, r)
+	return after, errors.Join(problem, err)
 }
 
 func (l *Loop) compose(ctx context.Context, t turn) (channel.Message, error) {
@@ -57,31 +58,31 @@ func refused(err error) channel.Result {
 // back puts thanks that were not sent where they were.
 func (l *Loop) back(ctx context.Context, t turn) error {
 	t.State = Due
-	return l.settle(ctx, t.FollowUp)
+	return l.DB.Transact(context.WithoutCancel(ctx), func(tx *db.Tx) error { return l.save(tx, t.FollowUp) })
 }
 
-// thanked acts on what came of the thanks.
-func (l *Loop) thanked(ctx context.Context, t turn, began time.Time, r channel.Result) error {
-	f := t.FollowUp
-	f.ProviderID, f.Code = r.ProviderID, r.Code
+// thanked acts on what came of the thanks, and begins the next step.
+func (l *Loop) thanked(ctx context.Context, t turn, began time.Time, r channel.Result) (after turn, err error) {
+	t.ProviderID, t.Code = r.ProviderID, r.Code
 	switch r.Outcome {
 	case channel.TryLater, channel.StopTheLine:
-		f.State = Due
+		if err := l.back(ctx, t); err != nil {
+			return t, err
+		}
+		return t, queue.Later(max(r.RetryAfter, soon))
 	case channel.Accepted, channel.Unknown, channel.Refused:
-		f.Thanks, f.State = string(r.Outcome), Asking
+		t.Thanks, t.State = string(r.Outcome), Asking
 	default:
-		f.Thanks, f.State, f.Reason = string(r.Outcome), Done, "not_reached"
+		t.Thanks, t.State, t.Reason = string(r.Outcome), Done, "not_reached"
 	}
-	err := l.DB.Transact(context.WithoutCancel(ctx), func(tx *db.Tx) error {
+	err = l.DB.Transact(context.WithoutCancel(ctx), func(tx *db.Tx) error {
 		if err := l.mark(ctx, tx, t, began, r.Outcome); err != nil {
 			return err
 		}
-		return l.save(tx, f)
+		after, err = l.onward(tx, t)
+		return err
 	})
-	if err == nil && f.State == Due {
-		return queue.Later(max(r.RetryAfter, soon))
-	}
-	return err
+	return after, err
 }
 
 // mark notes what a refusal tells of the person.

@@ -95,6 +95,9 @@ func (s *Speaker) turn(ctx context.Context, name string) (g channel.Grant, err e
 
 // note tells the line how it went, where that is worth a word.
 func (s *Speaker) note(ctx context.Context, page uuid.UUID, psid string, g channel.Grant, r channel.Result) error {
+	if r.Outcome == channel.Accepted && r.Load == 0 && !g.Watched && !g.Probe {
+		return nil // good news of a line that nobody doubts
+	}
 	var t channel.Tally
 	t.Add(r)
 	err := s.DB.Transact(ctx, func(tx *db.Tx) error {

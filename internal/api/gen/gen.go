@@ -917,6 +917,22 @@ type FieldError struct {
 // told the bot to stop, or more than an hour after the reaction. What may or may not have gone out is not sent again.
 type FollowUp = json.RawMessage
 
+// FollowUpCount What followed on people's reactions. It is forgotten with the campaign's deliveries.
+type FollowUpCount struct {
+	// Asked People who were asked for a permission, or may have been.
+	Asked int64 `json:"asked"`
+	Done  int64 `json:"done"`
+
+	// Open To be sent, or being sent.
+	Open int64 `json:"open"`
+
+	// Skipped Nothing was sent: the person said stop, another app held the conversation, it was too late, …
+	Skipped int64 `json:"skipped"`
+
+	// Thanked People who got the thanks, or may have.
+	Thanked int64 `json:"thanked"`
+}
+
 // Health defines model for Health.
 type Health struct {
 	Status string `json:"status"`
@@ -1450,6 +1466,9 @@ type Report struct {
 	// Escalated One more message, on a link-back lane, to people who stayed silent on Messenger. They count on the Messenger side; their clicks,
 	// returns and replies are in the counts above, each person once.
 	Escalated Escalated `json:"escalated"`
+
+	// FollowUps What followed on people's reactions. It is forgotten with the campaign's deliveries.
+	FollowUps FollowUpCount `json:"follow_ups"`
 
 	// Lanes By the lane a delivery took last.
 	Lanes     map[string]Tally `json:"lanes"`
