@@ -399,7 +399,7 @@ func TestAFollowUpMovesWithItsPerson(t *testing.T) {
 
 		who := b.known("Ann", "")
 		b.tx(func(tx *db.Tx) error {
-			_, err := b.contacts.Bind(t.Context(), tx, who, b.page, ann, b.now())
+			_, err := b.contacts.Bind(t.Context(), tx, who, b.page, ann)
 			return err
 		})
 		b.drain()
