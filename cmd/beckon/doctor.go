@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// level says how much a finding matters.
+type level string
+
+// The levels of findings.
+const (
+	fine level = "ok"
+	note level = "note" // good to know
+	todo level = "todo" // something must be done
+)
+
+// finding is one thing that doctor looked at.
+type finding struct {
+	Level level  `json:"level"`
+	Area  string `json:"area"`
+	What  string `json:"what"`
+	Do    string `json:"do,omitempty"` // what is to be done about it
+}
+
+// doctor looks at everything that a set-up is made of, and keeps what it found.
+type doctor struct {
+	findings []finding
+}
+
+func (d *doctor) add(l level, area, what, do string) {
+	d.findings = append(d.findings, finding{l, area, what, do})
+}
+
+// must is how many things must be done.
+func (d *doctor) must() (n int) {
+	for _, f := range d.findings {
+		if f.Level == todo {
+			n++
+		}
+	}
+	return n
+}
+
+func doctorCommand(environ func() []string) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "doctor", Short: "Look at the whole set-up, and say what to do", Args: exactly(),
+		Long: "Looks at the settings, the database, the public address, each page's side of Meta and the other channels, repairs what can be\n" +
+			"repaired, and says what must be done. It exits with 1 when there is something.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			d := &doctor{}
+			d.look(cmd.Context(), environ)
+			if err := d.print(cmd.OutOrStdout(), asJSON); err != nil {
+				return err
+			}
+			if n := d.must(); n > 0 {
+				return fmt.Errorf("%s must be done", things(n))
+			}
+			return nil
+		}}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON, for programs")
+	return cmd
+}
+
+func things(n int) string {
+	if n == 1 {
+		return "1 thing"
+	}
+	return fmt.Sprintf("%d things", n)
+}
+
+// look goes from the ground up; it ends where what comes next stands on what is
+// missing.
+func (d *doctor) look(ctx context.Context, environ func() []string) {
+	c, err := readConfig(environ)
+	if err != nil {
+		d.settings(err)
+		return
+	}
+	d.add(fine, "settings", "All settings can be read.", "")
+	d.address(ctx, c)
+	d.channels(c)
+	if !d.secret(c) || !d.schema(ctx, c) {
+		return
+	}
+	a, err := newApp(ctx, c, newLogger(c, io.Discard))
+	if err != nil {
+		d.add(todo, "program", "The program cannot start: "+err.Error(), "See the message.")
+		return
+	}
+	defer func() { _ = a.close() }()
+	d.pages(ctx, a)
+	d.lines(ctx, a)
+	d.inbox(ctx, a)
+	d.relay(ctx, a)
+}
+
+func (d *doctor) settings(err error) {
+	var mistakes configError
+	if !errors.As(err, &mistakes) {
+		mistakes = configError{err.Error()}
+	}
+	for _, m := range mistakes {
+		d.add(todo, "settings", m+".", "Correct it; docs/settings.md lists all settings.")
+	}
+}
+
+// print writes the findings, for people or for programs.
+func (d *doctor) print(w io.Writer, asJSON bool) error {
+	if asJSON {
+		out := json.NewEncoder(w)
+		out.SetIndent("", "  ")
+		out.SetEscapeHTML(false)
+		return out.Encode(map[string]any{"well": d.must() == 0, "findings": d.findings})
+	}
+	var b strings.Builder
+	for _, f := range d.findings {
+		fmt.Fprintf(&b, "%-5s %s: %s\n", sign(f.Level), f.Area, f.What)
+		if f.Do != "" {
+			fmt.Fprintf(&b, "      → %s\n", f.Do)
+		}
+	}
+	if d.must() == 0 {
+		b.WriteString("\nAll is well.\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func sign(l level) string {
+	switch l {
+	case todo:
+		return "TO DO"
+	case note:
+		return "note"
+	}
+	return "ok"
+}
