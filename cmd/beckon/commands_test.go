@@ -34,7 +34,10 @@ func TestMistakesOnTheCommandLineEndWith2(t *testing.T) {
 		"keys create --scope admin":           "--name and --scope are needed",
 		"keys create --name crm --scope king": `there is no scope "king"; there are: pages:read`,
 		"keys create --name crm --scope admin extra": "beckon keys create takes 0 arguments",
-		"version 2": "beckon version takes 0 arguments",
+		"doctor now":                    "beckon doctor takes 0 arguments",
+		"doctor --page 7":               "--page goes with --self-test",
+		"doctor --page 7 --self-test 1": "--page must be a page's id",
+		"version 2":                     "beckon version takes 0 arguments",
 	} {
 		dir := t.TempDir()
 		code, out, errOut := told(t, environment("BECKON_DATA_DIR="+filepath.Join(dir, "data")), strings.Fields(line)...)
@@ -49,7 +52,7 @@ func TestWithoutACommandItTellsTheCommands(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{nil, {"--help"}, {"help"}} {
 		out := runWell(t, environment(), args...)
-		for _, command := range []string{"serve", "demo", "migrate", "keys", "import", "version"} {
+		for _, command := range []string{"serve", "demo", "migrate", "keys", "import", "doctor", "version"} {
 			require.Contains(t, out, "\n  "+command)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -50,13 +51,18 @@ func (d *doctor) must() (n int) {
 
 func doctorCommand(environ func() []string) *cobra.Command {
 	var asJSON bool
+	var test trial
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Look at the whole set-up, and say what to do", Args: exactly(),
 		Long: "Looks at the settings, the database, the public address, each page's side of Meta and the other channels, repairs what can be\n" +
 			"repaired, and says what must be done. It exits with 1 when there is something.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := test.check(); err != nil {
+				return err
+			}
 			d := &doctor{}
-			d.look(cmd.Context(), environ)
+			test.say = cmd.ErrOrStderr()
+			d.look(cmd.Context(), environ, test)
 			if err := d.print(cmd.OutOrStdout(), asJSON); err != nil {
 				return err
 			}
@@ -66,6 +72,9 @@ func doctorCommand(environ func() []string) *cobra.Command {
 			return nil
 		}}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON, for programs")
+	cmd.Flags().StringVar(&test.psid, "self-test", "", "PSID of a tester: try with them whether one-time notifications work")
+	cmd.Flags().StringVar(&test.page, "page", "", "id of the page to test; may be left out when there is one")
+	cmd.Flags().DurationVar(&test.wait, "wait", 10*time.Minute, "how long the tester has for the tap")
 	return cmd
 }
 
@@ -78,7 +87,7 @@ func things(n int) string {
 
 // look goes from the ground up; it ends where what comes next stands on what is
 // missing.
-func (d *doctor) look(ctx context.Context, environ func() []string) {
+func (d *doctor) look(ctx context.Context, environ func() []string, test trial) {
 	c, err := readConfig(environ)
 	if err != nil {
 		d.settings(err)
@@ -96,6 +105,7 @@ func (d *doctor) look(ctx context.Context, environ func() []string) {
 		return
 	}
 	defer func() { _ = a.close() }()
+	d.selfTest(ctx, a, test)
 	d.pages(ctx, a)
 	d.lines(ctx, a)
 	d.inbox(ctx, a)

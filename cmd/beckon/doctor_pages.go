@@ -89,7 +89,7 @@ func (d *doctor) capability(area string, p page.Page, name page.Capability) {
 	case page.Off:
 		d.add(note, area, fmt.Sprintf("%s: off (%s, %s).", what, k.How, k.At.UTC().Format(time.DateOnly)), advice(name))
 	default:
-		d.add(note, area, what+": not known yet. It is tried with a few messages at a time, and learnt from.", attempt(name))
+		d.add(note, area, what+": not known yet. It is tried with a few messages at a time, and learnt from.", attempt(name, p.ID))
 	}
 }
 
@@ -105,8 +105,11 @@ func advice(name page.Capability) string {
 }
 
 // attempt is how to find out about a capability that is not known.
-func attempt(name page.Capability) string {
-	if name == page.OneTime || name == page.Recurring || name == page.Utility {
+func attempt(name page.Capability, id uuid.UUID) string {
+	switch name {
+	case page.OneTime:
+		return "To find out now: beckon doctor --self-test PSID --page " + id.String()
+	case page.Recurring, page.Utility:
 		return "Nothing must be done. To say what you know: PATCH /v1/pages/{id} with capabilities."
 	}
 	return ""

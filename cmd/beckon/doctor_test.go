@@ -2,11 +2,13 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"beckon/internal/simulator"
@@ -117,4 +119,36 @@ func TestDoctorSeesThatNobodyAnswersAtThePublicAddress(t *testing.T) {
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, found[todo]["public address"], "https://")
 	require.Contains(t, found[todo]["public address"], "Nothing like Beckon answers")
+}
+
+func TestDoctorTriesOneTimeNotificationsWithATester(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, database string) {
+		w := serving(t, database)
+		require.NoError(t, w.sim.Say(t.Context(), simulatorPage, psid("tester", 1), "Hello"))
+		eventually(t, func(c *assert.CollectT) { require.NotEmpty(c, list[contactAnswer](c, w, "/v1/contacts")) })
+		done := make(chan [2]string, 1)
+		go func() {
+			code, out, errOut := told(t, w.environ, "doctor", "--self-test", psid("tester", 1), "--wait", "20s")
+			done <- [2]string{fmt.Sprint(code) + out, errOut}
+		}()
+		eventually(t, func(c *assert.CollectT) {
+			_, err := w.sim.TapNotifyMe(t.Context(), simulatorPage, psid("tester", 1))
+			require.NoError(c, err)
+		})
+		said := <-done
+		require.Contains(t, said[1], "tap Notify Me")
+		require.Contains(t, said[0], "self-test: One-time notifications work on this page.")
+		require.Contains(t, said[0], "one-time notifications: works (self_test, ")
+		require.Equal(t, byte('0'), said[0][0])
+	})
+}
+
+func TestDoctorSaysWhyATesterCannotBeAsked(t *testing.T) {
+	t.Parallel()
+	w := serving(t, onSQLite(t))
+	code, out, _ := told(t, w.environ, "doctor", "--self-test", "24680", "--page", w.page)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, out, "TO DO self-test: The tester could not be asked: The page does not know the tester")
+	require.NotContains(t, out, "24680")
 }
