@@ -40,13 +40,13 @@ func TestBenchMeasuresEverythingAndLeavesNothingBehind(t *testing.T) {
 	told := filepath.Join(t.TempDir(), "stderr")
 	errOut, err := os.Create(told) // all processes write to it
 	require.NoError(t, err)
-	err = run(t.Context(), []string{"-beckon", built(t), "-contacts", "500", "-limit", "3m"}, noEnv, &out, errOut)
+	err = run(t.Context(), []string{"-beckon", built(t), "-contacts", "500", "-posts", "400", "-for", "1s", "-limit", "3m"}, noEnv, &out, errOut)
 	require.NoError(t, errOut.Close())
 	said, _ := os.ReadFile(told)
 	require.NoError(t, err, "%s\n%s", &out, said)
 	table := out.String()[strings.LastIndex(out.String(), "target, on PostgreSQL"):]
 	for _, name := range []string{"import  ", "import again", "plan", "send: Messenger, one-time tokens", "send: Messenger, in the window", "send: SMS", "send: e-mail",
-		"webhook events", "peak memory", "bare client: Messenger", "bare client: SMS", "bare client: e-mail", "beckon / bare"} {
+		"webhook events", "webhooks posted for 1s", "answered within, 99 of 100", "acknowledged events, all applied", "peak memory", "bare client: Messenger", "bare client: SMS", "bare client: e-mail", "beckon / bare"} {
 		require.Contains(t, table, name)
 	}
 	require.NotContains(t, table, " 0 contacts/s")
@@ -57,7 +57,7 @@ func TestBenchTakesNoNonsense(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "beckon")
 	require.NoError(t, os.WriteFile(file, nil, 0o700))
-	for _, args := range [][]string{{"-contacts", "10"}, {"-contacts", "6000000"}, {"-nonsense"}, {"left", "over"}} {
+	for _, args := range [][]string{{"-contacts", "10"}, {"-contacts", "6000000"}, {"-nonsense"}, {"left", "over"}, {"-only", "nonsense"}, {"-posts", "0"}, {"-for", "0s"}} {
 		_, err := parse(append([]string{"-beckon", file}, args...), noEnv, io.Discard)
 		require.Error(t, err, args)
 	}

@@ -38,11 +38,18 @@ type options struct {
 	verbose  bool
 	server   string // PostgreSQL; "" leaves it out
 	limit    time.Duration
+	only     string
+	postRate int
+	postFor  time.Duration
 	rows     int   // of old campaigns, when scale is measured; else 0
 	sizes    []int // of the campaigns that are measured beside them
 }
 
-const shortRun = 5_000
+const (
+	shortRun   = 5_000
+	shortPosts = 3 * time.Second
+	onlyPosts  = "posts"
+)
 
 func parse(args []string, getenv func(string) string, errOut io.Writer) (options, error) {
 	o := options{server: getenv(dbtest.EnvURL)}
@@ -54,9 +61,12 @@ func parse(args []string, getenv func(string) string, errOut io.Writer) (options
 	f.BoolVar(&o.receipts, "receipts", false, "let the stand-ins post receipts while sending is measured")
 	f.BoolVar(&o.verbose, "verbose", false, "show what the program logs")
 	f.DurationVar(&o.limit, "limit", 15*time.Minute, "give up after this")
+	f.IntVar(&o.postRate, "posts", 2000, "webhooks a second that are posted; the embedded database is put to a quarter of that")
+	f.DurationVar(&o.postFor, "for", 30*time.Second, "how long webhooks are posted")
+	f.StringVar(&o.only, "only", "", "posts: measure nothing but webhooks")
 	f.IntVar(&o.rows, "rows", 0, "measure instead what a message costs beside so many deliveries of old campaigns, on PostgreSQL")
 	most := f.Int("most", 1_000_000, "with -rows: leave out campaigns to more people than this")
-	short := f.Bool("short", false, fmt.Sprintf("only %d people: for a look, not for figures", shortRun))
+	short := f.Bool("short", false, fmt.Sprintf("only %d people, and %s of webhooks: for a look, not for figures", shortRun, shortPosts))
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -66,7 +76,10 @@ func parse(args []string, getenv func(string) string, errOut io.Writer) (options
 		}
 	}
 	if *short {
-		o.contacts = shortRun
+		o.contacts, o.postFor = shortRun, shortPosts
+	}
+	if o.only != "" && o.only != onlyPosts || o.postRate < 1 || o.postFor <= 0 {
+		return o, errors.New("-only takes posts and nothing else, -posts and -for must be above zero")
 	}
 	if o.contacts < rehearsalSize || o.contacts > 5_000_000 || f.NArg() > 0 {
 		return o, fmt.Errorf("-contacts must be between %d and 5000000, and no other arguments are taken", rehearsalSize)

@@ -28,6 +28,8 @@ type bench struct {
 // run is one measurement on one engine.
 type runOn struct {
 	*bench
+	engine
+	database *rig.Database
 	server   *rig.Node
 	standIns *rig.StandIns
 	page     string
@@ -48,7 +50,7 @@ func (b *bench) measure(ctx context.Context, e engine) (figures []figure, err er
 	if b.receipts {
 		callbacks = "http://" + addr
 	}
-	r := &runOn{bench: b}
+	r := &runOn{bench: b, engine: e, database: database}
 	if r.standIns, err = rig.StartStandIns(ctx, b.beckon, callbacks, b.errOut, "--read-share", "0"); err != nil {
 		return nil, err
 	}
@@ -68,7 +70,11 @@ func (b *bench) settings(database string, standIns []string) []string {
 }
 
 func (r *runOn) all(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{r.prepare, r.imports, r.plan, r.oneTime, r.sms, r.email, r.events, r.window, r.memory, r.bare} {
+	steps := []func(context.Context) error{r.prepare, r.imports, r.plan, r.oneTime, r.sms, r.email, r.events, r.window, r.posts, r.memory, r.bare}
+	if r.only == onlyPosts {
+		steps = []func(context.Context) error{r.prepare, r.posts, r.memory}
+	}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
 		}

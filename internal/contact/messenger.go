@@ -44,24 +44,6 @@ func (s *Store) FindOrMake(ctx context.Context, tx *db.Tx, page uuid.UUID, psids
 	return out, nil
 }
 
-// Hold has others who act on the same people of a page wait until the
-// transaction ends. Whoever changes several people holds them first: in one
-// order, so that two who do so never wait for each other. Those whom nobody
-// knows yet are not held.
-func (s *Store) Hold(ctx context.Context, tx *db.Tx, page uuid.UUID, psids []string) error {
-	lock := tx.ForUpdate()
-	if len(psids) == 0 || lock == "" { // there is one writer only
-		return nil
-	}
-	var held []string
-	err := tx.WithContext(ctx).Raw(`SELECT a.psid FROM messenger_addresses a WHERE a.page_id = ? AND a.psid IN (SELECT v.psid FROM ?) ORDER BY a.psid`+lock,
-		page, tx.Values("v", db.Texts("psid", psids))).Scan(&held).Error
-	if err != nil {
-		return fmt.Errorf("hold people: %w", err)
-	}
-	return nil
-}
-
 // onPage names the page in each row. Were it a value of the statement, SQLite
 // would walk all people of the page and look for each among the rows.
 func onPage(page uuid.UUID, psids []string) db.Column {

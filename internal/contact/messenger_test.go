@@ -1,8 +1,6 @@
 package contact_test
 
 import (
-	"fmt"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -188,43 +186,5 @@ func TestTwoAnonymousContactsMergeIntoOne(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, map[string]uuid.UUID{"p1": b.page, "q1": two}, b.psids(c.ID))
 		require.Equal(t, 1, b.count("contacts"))
-	})
-}
-
-// TestPeopleAreHeldInOneOrder has two hold the same people, named in opposite
-// orders: whoever comes second waits and then goes on.
-func TestPeopleAreHeldInOneOrder(t *testing.T) {
-	t.Parallel()
-	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		b := setup(t, d)
-		psids := make([]string, 50)
-		for i := range psids {
-			psids[i] = fmt.Sprintf("%03d", i)
-		}
-		meet := func(tx *db.Tx) error { _, err := b.FindOrMake(t.Context(), tx, b.page, psids); return err }
-		require.NoError(t, d.Transact(t.Context(), meet))
-		backwards := slices.Clone(psids)
-		slices.Reverse(backwards)
-		var wg sync.WaitGroup
-		runs := make([]int, 8)
-		for n := range runs {
-			names := [][]string{psids, backwards}[n%2]
-			wg.Go(func() {
-				require.NoError(t, d.Transact(t.Context(), func(tx *db.Tx) error {
-					runs[n]++
-					if err := b.Hold(t.Context(), tx, b.page, append(slices.Clone(names), "nobody")); err != nil {
-						return err
-					}
-					for _, p := range names { // each on its own, in its own order
-						if err := b.MoveWindow(t.Context(), tx, b.page, map[string]time.Time{p: noon.Add(time.Duration(n) * time.Second)}); err != nil {
-							return err
-						}
-					}
-					return nil
-				}))
-			})
-		}
-		wg.Wait()
-		require.Equal(t, slices.Repeat([]int{1}, len(runs)), runs, "nobody was broken off to begin anew")
 	})
 }

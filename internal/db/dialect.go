@@ -15,6 +15,19 @@ func (t *Tx) ForUpdate() string {
 	return ""
 }
 
+// Turn waits until no other transaction has the turn of that name, and has it until
+// this one ends. SQLite has one writer, so everybody has all turns. Who takes
+// several takes them in the same order as all others.
+func (t *Tx) Turn(name string) error {
+	if t.pgx == nil {
+		return nil
+	}
+	if err := t.Exec("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", name).Error; err != nil {
+		return fmt.Errorf("wait for a turn: %w", err)
+	}
+	return nil
+}
+
 // SkipLocked is ForUpdate that leaves out rows somebody else holds.
 func (t *Tx) SkipLocked() string {
 	if t.pgx != nil {

@@ -96,6 +96,24 @@ func (p *Process) PeakMemory() float64 {
 	return 0
 }
 
+// Busy is how much processor time the program has used; 0 where the system does
+// not tell.
+func (p *Process) Busy() time.Duration {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ") // its name, which may hold spaces, comes first
+	var ticks int64
+	for _, field := range strings.Fields(rest)[11:13] { // utime and stime
+		n, _ := strconv.ParseInt(field, 10, 64)
+		ticks += n
+	}
+	return time.Duration(ticks) * time.Second / ticksPerSecond
+}
+
+const ticksPerSecond = 100 // on every Linux that Go runs on
+
 // Ports that are given to servers lie below those that systems take for outgoing
 // connections: one of these may come into use at any moment.
 const firstPort, ports = 20_000, 10_000

@@ -1,5 +1,7 @@
 package webhook
 
+import "time"
+
 // Waiting is how many callbacks wait for the commit that goes on; -1 when none does.
 func (i *Inbox) Waiting() int {
 	i.intake.mu.Lock()
@@ -12,3 +14,13 @@ func (i *Inbox) Waiting() int {
 
 // MostTogether is how many callbacks may share a commit.
 const MostTogether = mostTogether
+
+// Turns says how long each of n commits waits that are begun as soon as they may.
+func Turns(n int) (waits []time.Duration) {
+	in, now := &intake{}, time.Now()
+	for range n {
+		wait := max(in.turn(now), 0)
+		waits, now = append(waits, wait), now.Add(wait)
+	}
+	return waits
+}

@@ -18,7 +18,8 @@ import (
 type intake struct {
 	mu      sync.Mutex
 	waiting []*arrival
-	busy    bool // somebody commits, and sees to those who wait
+	busy    bool      // somebody commits, and sees to those who wait
+	free    time.Time // when the pace is even again with the commits so far
 }
 
 // arrival is a callback on its way into the database.
@@ -34,12 +35,12 @@ const (
 	bytesTogether = 512 << 10
 )
 
-// Once so many come together, the next commit is begun no sooner than
-// commitEvery after the last one: fewer and larger groups cost far less, and
-// nobody notices the wait. Who comes alone does not wait.
+// Commits are begun no more often than this, but for a burst: fewer and larger groups
+// cost far less, and nobody notices the wait. Who comes after a silence does not
+// wait.
 const (
-	crowd       = 8
 	commitEvery = 20 * time.Millisecond
+	commitBurst = 20
 )
 
 // join adds an arrival, and reports whether the caller is the one to commit.
@@ -52,7 +53,26 @@ func (in *intake) join(a *arrival) (lead bool) {
 	return lead
 }
 
-// next takes the group that is committed next; an empty one ends the work.
+// more reports whether somebody waits. If nobody does, the work is over.
+func (in *intake) more() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.busy = len(in.waiting) > 0
+	return in.busy
+}
+
+// turn says how long to wait before the next commit.
+func (in *intake) turn(now time.Time) time.Duration {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.free.Before(now) {
+		in.free = now
+	}
+	in.free = in.free.Add(commitEvery)
+	return in.free.Sub(now) - commitBurst*commitEvery
+}
+
+// next takes the group that is committed next.
 func (in *intake) next() []*arrival {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -63,7 +83,6 @@ func (in *intake) next() []*arrival {
 	}
 	group := in.waiting[:n:n]
 	in.waiting = in.waiting[n:]
-	in.busy = n > 0
 	return group
 }
 
@@ -84,13 +103,9 @@ func (i *Inbox) keep(ctx context.Context, row callback, cb channel.Callback) err
 
 // commitAll commits group after group until nobody waits.
 func (i *Inbox) commitAll(ctx context.Context) {
-	for group := i.intake.next(); len(group) > 0; group = i.intake.next() {
-		pause := time.NewTimer(commitEvery)
-		i.commitGroup(ctx, group)
-		if len(group) >= crowd {
-			<-pause.C
-		}
-		pause.Stop()
+	for i.intake.more() {
+		time.Sleep(i.intake.turn(time.Now()))
+		i.commitGroup(ctx, i.intake.next())
 	}
 }
 

@@ -158,3 +158,15 @@ func TestWhatMessengerSaysIsPassedOnOnceOrNotStored(t *testing.T) {
 		require.Equal(t, []channel.Callback{cb}, passed)
 	})
 }
+
+func TestCommitsHaveAPaceThatWhoComesAloneDoesNotFeel(t *testing.T) {
+	t.Parallel()
+	waits := webhook.Turns(100)
+	for n, wait := range waits {
+		if n < 20 {
+			require.Zero(t, wait, "commit %d", n)
+		} else {
+			require.Equal(t, 20*time.Millisecond, wait, "commit %d", n)
+		}
+	}
+}

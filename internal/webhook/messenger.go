@@ -54,8 +54,10 @@ func (i *Inbox) byPage(ctx context.Context, events []channel.Event) ([]pageEvent
 	return out, nil
 }
 
+// page applies the events of a Page. One transaction does so at a time: those that
+// did so side by side would wait for each other's people, and make them twice.
 func (i *Inbox) page(ctx context.Context, tx *db.Tx, page uuid.UUID, events []channel.Event) error {
-	if err := i.Contacts.Hold(ctx, tx, page, psids(events, func(channel.Event) bool { return true })); err != nil {
+	if err := tx.Turn("webhook " + page.String()); err != nil {
 		return err
 	}
 	back, err := i.returns(ctx, tx, page, events)
