@@ -135,7 +135,11 @@ func TestEveryCallCarriesTheProof(t *testing.T) {
 		_, _ = w.Write([]byte(`{}`))
 	}))
 	t.Cleanup(srv.Close)
-	client := reflect.ValueOf(newClient(t, srv.URL))
+	set := settings(srv.URL)
+	set.AppID = "77"
+	c, err := messenger.New(set, nil)
+	require.NoError(t, err)
+	client := reflect.ValueOf(c)
 	silent := map[string]bool{"Kind": true, "MaxBatch": true}
 	for i := range client.NumMethod() {
 		name, method := client.Type().Method(i).Name, client.Method(i)
