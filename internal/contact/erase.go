@@ -3,33 +3,49 @@ package contact
 import (
 	"context"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
 	"beckon/internal/channel"
 	"beckon/internal/db"
+	"beckon/internal/event"
 )
 
 // Erase removes a contact with its addresses, tokens and opt-in requests. What
 // it opted out of stays silent: the keyed hashes of those addresses are
-// suppressed, so that importing the person again sends nothing.
+// suppressed, so that importing the person again sends nothing. An event tells
+// of it, with the external id, so that the CRM can do the same.
 func (s *Store) Erase(ctx context.Context, id uuid.UUID) error {
-	return s.db.Transact(ctx, func(tx *db.Tx) error {
-		var c []Contact
-		if err := tx.Raw("SELECT * FROM contacts WHERE id = ?"+tx.ForUpdate(), id).Scan(&c).Error; err != nil {
-			return fmt.Errorf("read a contact: %w", err)
-		}
-		if len(c) == 0 {
-			return errNotFound
-		}
-		if err := s.insertSuppressions(tx, optOuts(c[0])); err != nil {
-			return err
-		}
-		if err := tx.Exec("DELETE FROM contacts WHERE id = ?", id).Error; err != nil {
-			return fmt.Errorf("erase a contact: %w", err)
-		}
-		return nil
-	})
+	return s.db.Transact(ctx, func(tx *db.Tx) error { return s.EraseIn(tx, id) })
+}
+
+// EraseIn is Erase in a transaction of the caller's.
+func (s *Store) EraseIn(tx *db.Tx, id uuid.UUID) error {
+	var c []Contact
+	if err := tx.Raw("SELECT * FROM contacts WHERE id = ?"+tx.ForUpdate(), id).Scan(&c).Error; err != nil {
+		return fmt.Errorf("read a contact: %w", err)
+	}
+	if len(c) == 0 {
+		return errNotFound
+	}
+	if err := s.insertSuppressions(tx, optOuts(c[0])); err != nil {
+		return err
+	}
+	if err := tx.Exec("DELETE FROM contacts WHERE id = ?", id).Error; err != nil {
+		return fmt.Errorf("erase a contact: %w", err)
+	}
+	return event.Add(tx, erased(c[0], s.now()))
+}
+
+// erased tells of an erasure. An external id that could be an address is not told.
+func erased(c Contact, at time.Time) event.Event {
+	e := event.Event{Type: event.ContactErased, At: at, Contact: c.ID}
+	if c.ExternalID != "" && !strings.ContainsAny(c.ExternalID, "@+") {
+		e.Data = map[string]any{"external_id": c.ExternalID}
+	}
+	return e
 }
 
 func optOuts(c Contact) (out []Suppression) {

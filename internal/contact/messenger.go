@@ -63,6 +63,15 @@ func holdersOf(tx *db.Tx, page uuid.UUID, psids []string) (map[string]uuid.UUID,
 	return out, nil
 }
 
+// Holding returns the addresses with a PSID, on whatever pages they are.
+func (s *Store) Holding(tx *db.Tx, psid string) ([]Address, error) {
+	var rows []Address
+	if err := tx.Raw("SELECT a.* FROM pages p JOIN messenger_addresses a ON a.page_id = p.id AND a.psid = ? ORDER BY a.page_id", psid).Scan(&rows).Error; err != nil {
+		return nil, fmt.Errorf("find a Messenger id: %w", err)
+	}
+	return rows, nil
+}
+
 // MoveWindow notes when people last acted on a page. It only ever moves
 // forward, and who acts after having been marked as blocked is not.
 func (s *Store) MoveWindow(_ context.Context, tx *db.Tx, page uuid.UUID, at map[string]time.Time) error {

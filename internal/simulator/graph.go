@@ -25,8 +25,9 @@ type graph struct {
 	tokens   *table[string, *grant]
 	receipts *outbox[Event]
 
-	permits   permits
-	templates templates
+	permits    permits
+	templates  templates
+	identities identities
 
 	pagesMu sync.Mutex // for writers of pages
 	pages   atomic.Pointer[pageSet]

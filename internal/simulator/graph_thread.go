@@ -22,6 +22,7 @@ func (g *graph) threadRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /graph/{version}/{page}/take_thread_control", versioned(g.takeThread))
 	mux.HandleFunc("POST /graph/{version}/{page}/request_thread_control", versioned(g.requestThread))
 	mux.HandleFunc("GET /graph/{version}/{page}/thread_owner", versioned(g.threadOwner))
+	mux.HandleFunc("GET /graph/{version}/{page}/ids_for_pages", versioned(g.idsForPages))
 }
 
 // handover is the body of a hand-over call.
