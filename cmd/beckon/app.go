@@ -27,6 +27,7 @@ import (
 	"beckon/internal/link"
 	"beckon/internal/loop"
 	"beckon/internal/page"
+	"beckon/internal/privacy"
 	"beckon/internal/queue"
 	"beckon/internal/relay"
 	"beckon/internal/seal"
@@ -59,6 +60,7 @@ type app struct {
 	loop      *loop.Loop
 	inbox     *webhook.Inbox
 	threads   *thread.Service
+	privacy   *privacy.Service
 	relay     *relay.Relay
 	clicks    *delivery.Clicks
 	channels  channels
@@ -139,6 +141,7 @@ func (a *app) wireEngine() {
 		Segments:    sms.Segments, AskAgain: a.config.AskAgain, Log: a.log, Now: now,
 	}, size)
 	a.wireThreads()
+	a.wirePrivacy()
 	a.health = health.New(health.Parts{DB: a.db, Queue: a.queue, Pages: a.pages, Graph: a.channels.messenger, App: a.config.Meta.AppID, Log: a.log, Now: now})
 	a.optIns = token.NewService(a.tokens, token.Options{Pages: a.pages, Asker: a.channels.asker(), Guard: a.config.AskAgain,
 		Notice: a.config.TokenNotice, Held: a.contacts.HoldThreads})
@@ -147,7 +150,8 @@ func (a *app) wireEngine() {
 	a.relay = relay.New(a.db, a.queue, relay.Settings{URL: a.config.RelayURL, Log: a.log, Now: now})
 	a.inbox = webhook.New(webhook.Parts{
 		DB: a.db, Queue: a.queue, Receivers: a.channels.receivers, Contacts: a.contacts, Tokens: a.tokens, Ledger: a.ledger,
-		Links: links, Marks: marks, PageByGraph: a.pageByGraph, Listeners: []webhook.Listener{a.health, a.threads, a.selfTests, a.loop}, Late: a.late,
+		Links: links, Marks: marks, PageByGraph: a.pageByGraph, Late: a.late,
+		Listeners: []webhook.Listener{a.health, a.threads, a.privacy, a.selfTests, a.loop},
 		Relay: a.relay.Keep, KeepBodies: a.config.KeepBodies, Log: a.log, Now: now,
 	})
 	a.optIns.Register(a.queue)
@@ -209,7 +213,7 @@ func (a *app) handler() (http.Handler, error) {
 		Contacts: a.contacts, Pages: a.pages, Health: a.health, Tokens: a.tokens, OptIns: a.optIns, SelfTests: a.selfTests, Campaigns: a.campaigns, Engine: a.engine,
 		Ledger: a.ledger, Lines: a.lines, Events: a.events, Loop: a.loop, Inbox: a.inbox, Clicks: a.clicks, Links: a.coder(link.PurposeLink), Unsubscribes: a.coder(link.PurposeUnsubscribe),
 		MetaVerify: a.channels.verify(), Upload: a.channels.upload(), PublicURL: a.config.PublicURL, Waiting: a.waiting,
-		Threads: a.threads,
+		Threads: a.threads, Privacy: a.privacy,
 	})
 }
 

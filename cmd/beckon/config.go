@@ -41,6 +41,7 @@ type Config struct {
 	JobTimeout   time.Duration `env:"BECKON_JOB_TIMEOUT" envDefault:"30s"`
 	KeepBodies   bool          `env:"BECKON_KEEP_CALLBACKS" envDefault:"false"`
 	RelayURL     string        `env:"BECKON_RELAY_URL"`
+	DeleteWords  []string      `env:"BECKON_DELETE_WORDS"`
 
 	MessengerPace    float64 `env:"BECKON_MESSENGER_PER_SECOND" envDefault:"15"`
 	MessengerAbove40 bool    `env:"BECKON_MESSENGER_ABOVE_40" envDefault:"false"`
@@ -169,7 +170,7 @@ func checkServer(c *Config) []string {
 	if c.Pooler != "" && c.Pooler != poolerTransaction {
 		out = append(out, "BECKON_DATABASE_POOLER must be transaction, or left out")
 	}
-	out = append(out, checkRelay(c.RelayURL)...)
+	out = append(append(out, checkRelay(c.RelayURL)...), checkDeleteWords(c)...)
 	if c.LogFormat != "text" && c.LogFormat != "json" {
 		out = append(out, "BECKON_LOG_FORMAT must be text or json")
 	}

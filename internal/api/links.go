@@ -21,7 +21,7 @@ import (
 
 // readLeaves reads the pages that people see who follow a link.
 func readLeaves() (*template.Template, error) {
-	return template.ParseFS(beckon.Templates, "templates/unsubscribe.html", "templates/unsubscribed.html", "templates/unknown.html", "templates/leaf.html")
+	return template.ParseFS(beckon.Templates, "templates/unsubscribe.html", "templates/unsubscribed.html", "templates/unknown.html", "templates/deletion.html", "templates/leaf.html")
 }
 
 // leafPolicy lets a page run nothing; its one form goes back to us.
@@ -128,9 +128,9 @@ func (s *Server) unsubscribe(c echo.Context) error {
 	return s.leaf(c, http.StatusOK, "unsubscribed.html", home)
 }
 
-func (s *Server) leaf(c echo.Context, status int, name string, home delivery.Home) error {
+func (s *Server) leaf(c echo.Context, status int, name string, data any) error {
 	var b bytes.Buffer
-	if err := s.leaves.ExecuteTemplate(&b, name, home); err != nil {
+	if err := s.leaves.ExecuteTemplate(&b, name, data); err != nil {
 		return err
 	}
 	h := c.Response().Header()

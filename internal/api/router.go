@@ -20,6 +20,7 @@ import (
 	"beckon/internal/link"
 	"beckon/internal/loop"
 	"beckon/internal/page"
+	"beckon/internal/privacy"
 	"beckon/internal/seal"
 	"beckon/internal/selftest"
 	"beckon/internal/thread"
@@ -52,6 +53,7 @@ type Parts struct {
 	Loop      *loop.Loop
 	Inbox     *webhook.Inbox
 	Threads   *thread.Service
+	Privacy   *privacy.Service
 	Clicks    *delivery.Clicks
 
 	Links, Unsubscribes link.Coder

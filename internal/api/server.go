@@ -41,6 +41,8 @@ func (s *Server) byHand(e *echo.Echo) {
 	e.POST("/webhooks/messenger", s.receiveMessenger)
 	e.POST("/webhooks/twilio/status/:delivery", s.receiveTwilio)
 	e.POST("/webhooks/sendgrid", s.receiveSendGrid)
+	e.POST("/webhooks/facebook/data-deletion", s.requestDeletion)
+	e.GET("/deletion/:code", s.showDeletion)
 	e.GET("/l/:code", s.followLink)
 	e.HEAD("/l/:code", s.followLink)
 	e.GET("/u/:code", s.showUnsubscribe)

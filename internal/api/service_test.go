@@ -39,6 +39,7 @@ import (
 	"beckon/internal/link"
 	"beckon/internal/loop"
 	"beckon/internal/page"
+	"beckon/internal/privacy"
 	"beckon/internal/queue"
 	"beckon/internal/seal"
 	"beckon/internal/selftest"
@@ -160,6 +161,9 @@ func newService(t *testing.T, d *db.DB, absent ...channel.Kind) *service {
 	p.OptIns = token.NewService(p.Tokens, token.Options{Pages: p.Pages, Asker: asker{}})
 	p.Threads = thread.New(thread.Parts{DB: d, Contacts: p.Contacts, Pages: p.Pages, Graph: threads{}, AppID: "100100", Now: s.clock.Now})
 	p.SelfTests = selftest.New(selftest.Parts{DB: p.DB, Queue: s.queue, Box: p.Box, Pages: p.Pages, Tokens: p.Tokens, Asker: asker{}, Speaker: asker{}, Now: s.clock.Now})
+	p.Privacy = privacy.New(privacy.Parts{DB: d, Queue: s.queue, Box: box, Contacts: p.Contacts, Log: log, Now: s.clock.Now,
+		Signed: messenger.NewReceiver(messenger.Settings{AppSecret: appSecret}).ParseSignedRequest,
+		Status: func(code string) string { return publicURL + "/deletion/" + code }})
 	p.Answers = NewIdempotency(d, box, s.clock.Now)
 	p.Answers.Register(s.queue)
 	p.Loop = loop.New(loop.Parts{DB: d, Queue: s.queue, Campaigns: p.Campaigns, Contacts: p.Contacts, Log: log, Now: s.clock.Now})

@@ -750,6 +750,12 @@ type ContentPatch struct {
 // Korea and the United Kingdom only: elsewhere `capabilities.recurring` starts as `off`.
 type Country = string
 
+// DeletionTicket defines model for DeletionTicket.
+type DeletionTicket struct {
+	ConfirmationCode string `json:"confirmation_code"`
+	URL              string `json:"url"`
+}
+
 // Delivery defines model for Delivery.
 type Delivery struct {
 	AcceptedAt *time.Time         `json:"accepted_at"`
@@ -866,7 +872,8 @@ type Event struct {
 	// more, or `probe` for a try that went well). `line.slowed`: the provider asked for it (`share`: percent of its pace). `campaign.…`: what became of a
 	// campaign; it is finished again when a late refusal sent somebody on to the next lane. `thread.held`: another app or a
 	// human holds the contact's thread on the page, which is left alone (`held_until`); `thread.freed`: not any more.
-	// `contact.erased`: a contact was erased. `page.capability_changed`: it is known now whether Meta lets a page do
+	// `contact.erased`: a contact was erased (`external_id`, when it had one that cannot be an address): other systems
+	// should do the same. `page.capability_changed`: it is known now whether Meta lets a page do
 	// something (`capability`, `state`, `was`, `how`). `page.health_changed`: a page has other problems than before (`problems`,
 	// `was`: codes as in its `health`). `page.quiet`: Meta sent no event of a page for its `quiet_hours`. `relay.failed`:
 	// webhooks that another program did not take for a day were given up (`webhooks`: how many, `problem`: what came of
@@ -889,7 +896,8 @@ type EventList struct {
 // more, or `probe` for a try that went well). `line.slowed`: the provider asked for it (`share`: percent of its pace). `campaign.…`: what became of a
 // campaign; it is finished again when a late refusal sent somebody on to the next lane. `thread.held`: another app or a
 // human holds the contact's thread on the page, which is left alone (`held_until`); `thread.freed`: not any more.
-// `contact.erased`: a contact was erased. `page.capability_changed`: it is known now whether Meta lets a page do
+// `contact.erased`: a contact was erased (`external_id`, when it had one that cannot be an address): other systems
+// should do the same. `page.capability_changed`: it is known now whether Meta lets a page do
 // something (`capability`, `state`, `was`, `how`). `page.health_changed`: a page has other problems than before (`problems`,
 // `was`: codes as in its `health`). `page.quiet`: Meta sent no event of a page for its `quiet_hours`. `relay.failed`:
 // webhooks that another program did not take for a day were given up (`webhooks`: how many, `problem`: what came of
