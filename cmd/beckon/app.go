@@ -28,6 +28,7 @@ import (
 	"beckon/internal/loop"
 	"beckon/internal/page"
 	"beckon/internal/privacy"
+	"beckon/internal/profile"
 	"beckon/internal/queue"
 	"beckon/internal/relay"
 	"beckon/internal/seal"
@@ -52,6 +53,7 @@ type app struct {
 	tokens    *token.Store
 	optIns    *token.Service
 	selfTests *selftest.Service
+	profiles  *profile.Service
 	campaigns *campaign.Service
 	ledger    *delivery.Store
 	lines     *line.Store
@@ -146,12 +148,13 @@ func (a *app) wireEngine() {
 	a.optIns = token.NewService(a.tokens, token.Options{Pages: a.pages, Asker: a.channels.asker(), Guard: a.config.AskAgain,
 		Notice: a.config.TokenNotice, Held: a.contacts.HoldThreads})
 	a.wireSelfTests()
+	a.wireProfiles()
 	a.wireLoop(links)
 	a.relay = relay.New(a.db, a.queue, relay.Settings{URL: a.config.RelayURL, Log: a.log, Now: now})
 	a.inbox = webhook.New(webhook.Parts{
 		DB: a.db, Queue: a.queue, Receivers: a.channels.receivers, Contacts: a.contacts, Tokens: a.tokens, Ledger: a.ledger,
 		Links: links, Marks: marks, PageByGraph: a.pageByGraph, Late: a.late,
-		Listeners: []webhook.Listener{a.health, a.threads, a.privacy, a.selfTests, a.loop},
+		Listeners: []webhook.Listener{a.health, a.threads, a.privacy, a.selfTests, a.profiles, a.loop},
 		Relay: a.relay.Keep, KeepBodies: a.config.KeepBodies, Log: a.log, Now: now,
 	})
 	a.optIns.Register(a.queue)

@@ -48,6 +48,7 @@ type page struct {
 	getStarted string   // payload of the Get Started button
 	setup      PageSetup
 	uploads    []string // ids of its reusable attachments
+	barred     []string // fields of profiles that the app may not read
 }
 
 func newGraph(s *Simulator) *graph {
@@ -93,7 +94,7 @@ func proof(secret, token string) string {
 func (g *graph) routes(mux *http.ServeMux) {
 	send := g.s.send(Graph, 1<<20, g.strike, g.send)
 	mux.HandleFunc("POST /graph/{version}/{page}/messages", versioned(send))
-	mux.HandleFunc("GET /graph/{version}/{page}", versioned(g.showPage))
+	mux.HandleFunc("GET /graph/{version}/{page}", versioned(g.showNode))
 	g.adminRoutes(mux)
 	mux.HandleFunc("POST /graph/{version}/{page}/message_attachments", versioned(g.upload))
 	g.threadRoutes(mux)

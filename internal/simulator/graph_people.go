@@ -22,6 +22,7 @@ type person struct {
 	asked      []optInAsked // opt-in requests not yet answered
 	invited    []invitation // to recurring messages, not yet answered
 	inbox      []Message    // empty when lean
+	profile    *Profile     // nil: none to be read
 }
 
 type optInAsked struct{ payload string }

@@ -32,3 +32,17 @@ CREATE TABLE self_tests (
 );
 CREATE INDEX self_tests_page ON self_tests (page_id, id);
 CREATE INDEX self_tests_open ON self_tests (asked_at) WHERE state IN ('asking', 'waiting', 'sending');
+
+-- People whose profile at Messenger is to be read once, because nobody gave us
+-- their name.
+CREATE TABLE profile_fetches (
+    page_id    uuid NOT NULL,
+    psid       TEXT NOT NULL,
+    state      TEXT NOT NULL CHECK (state IN ('due', 'done', 'none')), -- none: there is nothing to read
+    tries      INTEGER NOT NULL DEFAULT 0,
+    due_at     timestamptz NOT NULL, -- while one is being read: when another may try
+    updated_at timestamptz NOT NULL,
+    PRIMARY KEY (page_id, psid),
+    FOREIGN KEY (page_id, psid) REFERENCES messenger_addresses (page_id, psid) ON DELETE CASCADE
+);
+CREATE INDEX profile_fetches_due ON profile_fetches (page_id, due_at) WHERE state = 'due';
