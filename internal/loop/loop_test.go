@@ -213,8 +213,8 @@ func TestUnknownThanksAreNotSentAgain(t *testing.T) {
 
 // outcomes answers the messages that are no "Notify Me" with the given results,
 // then hands over.
-func outcomes(of ...channel.Result) func(string) *channel.Result {
-	return func(text string) *channel.Result {
+func outcomes(of ...channel.Result) func(psid, text string) *channel.Result {
+	return func(_, text string) *channel.Result {
 		if len(of) == 0 || len(text) > 3 && text[:4] == "ask:" {
 			return nil
 		}

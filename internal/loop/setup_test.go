@@ -66,7 +66,7 @@ type bundle struct {
 type door struct {
 	*messenger.Client
 	sends, asks int
-	instead     func(text string) *channel.Result // nil hands it over
+	instead     func(psid, text string) *channel.Result // nil hands it over
 	before      func(psid, text string)
 }
 
@@ -78,7 +78,7 @@ func (d *door) Send(ctx context.Context, b channel.Batch) []channel.Result {
 		d.before(b.Messages[0].To, m.Text)
 	}
 	if d.instead != nil {
-		if r := d.instead(m.Text); r != nil {
+		if r := d.instead(b.Messages[0].To, m.Text); r != nil {
 			return []channel.Result{*r}
 		}
 	}
@@ -91,7 +91,7 @@ func (d *door) AskOptIn(ctx context.Context, p channel.Page, psid, title, payloa
 		d.before(psid, "ask:"+title)
 	}
 	if d.instead != nil {
-		if r := d.instead("ask:" + title); r != nil {
+		if r := d.instead(psid, "ask:"+title); r != nil {
 			return *r
 		}
 	}
