@@ -53,12 +53,12 @@ func TestNobodyIsPestered(t *testing.T) {
 			c := &crowd{bundle: b, t: rt, people: map[string]*talk{}}
 			b.exec("DELETE FROM river_job")
 			b.sender.before, b.sender.instead = c.watch, c.answer
-			for i := range 3 {
+			for i := range 2 {
 				p := &talk{psid: fmt.Sprintf("%d00%d", 70000+round, i), thanks: map[string]int{}}
 				p.id = b.known(p.psid, p.psid)
 				c.people[p.psid], c.psids = p, append(c.psids, p.psid)
 			}
-			for range rapid.IntRange(5, 25).Draw(rt, "steps") {
+			for range rapid.IntRange(10, 40).Draw(rt, "steps") {
 				c.step()
 			}
 			b.drain()
@@ -105,13 +105,13 @@ func (c *crowd) answer(psid, text string) *channel.Result {
 // step is one thing that happens.
 func (c *crowd) step() {
 	p := c.people[rapid.SampledFrom(c.psids).Draw(c.t, "who")]
-	switch rapid.SampledFrom([]string{"campaign", "campaign", "say", "say", "tap", "feel", "return", "again", "stop", "start", "hold", "free",
-		"notify me", "later", "later", "work", "work", "trouble", "crash"}).Draw(c.t, "what") {
+	switch rapid.SampledFrom([]string{"campaign", "campaign", "say", "say", "tap", "feel", "return", "return", "again", "stop or start", "hold or free",
+		"notify me", "later", "later", "work", "work", "work", "soon", "trouble", "trouble", "crash"}).Draw(c.t, "what") {
 	case "campaign":
-		c.told++
-		lane := rapid.SampledFrom([]channel.Lane{channel.Window, channel.LaneSMS}).Draw(c.t, "lane")
-		follow := fmt.Sprintf(`{"messenger":{"text":"Thanks for %s %d"},"ask":true}`, p.psid, c.told)
-		p.deliveries = append(p.deliveries, c.sent(c.campaign(follow).ID, p.id, lane))
+		c.write(p)
+		if rapid.Bool().Draw(c.t, "and answered") {
+			c.act(p, simulator.Event{Kind: simulator.Said, Text: "Hi"})
+		}
 	case "say":
 		c.act(p, simulator.Event{Kind: simulator.Said, Text: "Hello"})
 	case "tap":
@@ -126,21 +126,33 @@ func (c *crowd) step() {
 		if len(p.past) > 0 {
 			c.post(rapid.SampledFrom(p.past).Draw(c.t, "which"))
 		}
-	case "stop", "start":
+	case "stop or start":
 		c.word(p)
-	case "hold", "free":
+	case "hold or free":
 		c.hand(p)
 	case "notify me":
 		_, _ = c.sim.TapNotifyMe(c.bundle.t.Context(), graphPage, p.psid) // if they were asked
 	case "later":
-		c.advance(rapid.SampledFrom([]time.Duration{time.Second, 10 * time.Minute, 2 * time.Hour, 23 * time.Hour, 6 * 24 * time.Hour, 8 * 24 * time.Hour}).Draw(c.t, "after"))
+		c.advance(rapid.SampledFrom([]time.Duration{10 * time.Second, 10 * time.Second, 10 * time.Minute, 2 * time.Hour, 23 * time.Hour, 6 * 24 * time.Hour, 8 * 24 * time.Hour}).Draw(c.t, "after"))
 	case "work":
 		c.drain()
+	case "soon":
+		c.drain()
+		c.advance(10 * time.Second)
+		c.drain()
 	case "trouble":
-		c.outcomes = rapid.SliceOfN(rapid.SampledFrom([]channel.Outcome{"", channel.TryLater, channel.Unknown, channel.Refused, channel.TokenDead}), 1, 4).Draw(c.t, "outcomes")
+		c.outcomes = rapid.SliceOfN(rapid.SampledFrom([]channel.Outcome{"", channel.TryLater, channel.Unknown, channel.Unknown, channel.Refused, channel.TokenDead}), 1, 4).Draw(c.t, "outcomes")
 	case "crash": // between writing down that thanks go out and what came of them
 		c.exec("UPDATE follow_ups SET state = 'thanking' WHERE state = 'due'")
 	}
+}
+
+// write sends somebody a campaign of their own.
+func (c *crowd) write(p *talk) {
+	c.told++
+	lane := rapid.SampledFrom([]channel.Lane{channel.Window, channel.LaneSMS}).Draw(c.t, "lane")
+	follow := fmt.Sprintf(`{"messenger":{"text":"Thanks for %s %d"},"ask":true}`, p.psid, c.told)
+	p.deliveries = append(p.deliveries, c.sent(c.campaign(follow).ID, p.id, lane))
 }
 
 func (c *crowd) act(p *talk, ev simulator.Event) {
