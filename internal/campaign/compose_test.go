@@ -101,3 +101,11 @@ func TestSampleLeavesOutWhatIsNotSaid(t *testing.T) {
 	require.NotEmpty(t, s.SMS)
 	require.Empty(t, s.Problems)
 }
+
+func TestComposeKeepsHowLoudlyAMessageArrives(t *testing.T) {
+	t.Parallel()
+	quiet := *chat
+	quiet.NotificationType = content.NoPush
+	batch, _ := define(t, content.Source{Messenger: &quiet}, channel.Window).Compose(channel.Window, "The School", people[:1])
+	require.Equal(t, "NO_PUSH", batch.Messages[0].Quiet)
+}

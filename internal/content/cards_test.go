@@ -185,3 +185,22 @@ func TestTagsAreRefusedByName(t *testing.T) {
 	require.Equal(t, []string{"/content/messenger/tag tag_not_allowed", "/content/messenger/messaging_type not_allowed"}, fields(t, err))
 	require.NotContains(t, fmt.Sprint(err), "s3cr3t")
 }
+
+func TestASubtitleOfNothingIsLeftOut(t *testing.T) {
+	t.Parallel()
+	src := content.Messenger{Elements: []content.Element{{Title: "T", Subtitle: " ", URL: "https://a.example"}}}
+	out, err := compile(t, content.Source{Messenger: &src}).Messenger(ann())
+	require.NoError(t, err)
+	require.NotContains(t, string(out), "subtitle")
+}
+
+func TestWhatHasNoFormOfItsOwnReadsAsRaw(t *testing.T) {
+	t.Parallel()
+	for _, message := range []string{
+		`{"text":"Hi","new":1}`,
+		`{"text":"Hi","quick_replies":[{"content_type":"text","title":"Y","payload":"Y","image_url":"https://a.example/y.png"}]}`,
+		`{"attachment":{"type":"template","payload":{"template_type":"receipt"}}}`,
+	} {
+		require.Equal(t, content.Messenger{Raw: json.RawMessage(message)}, content.Rendered([]byte(message)))
+	}
+}
