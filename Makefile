@@ -9,7 +9,7 @@ export CGO_ENABLED ?= 0
 UNWATCHED = modernc.org/...=-race=false -d=checkptr=0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint tidy generate check bench scale chaos postgres
+.PHONY: help demo build test lint tidy generate check bench scale chaos fuzz postgres
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -56,3 +56,6 @@ chaos: postgres ## kill nodes, stop the database, fill the disk; count who got w
 	$(GO) build -o ./bin/beckon ./cmd/beckon
 	$(GO) build -o ./bin/chaos ./cmd/chaos
 	$(GO) run ./internal/db/dbtest/withpostgres -durable ./bin/chaos -beckon ./bin/beckon $(CHAOS)
+
+fuzz: ## try what strangers may write, a minute on each target (FUZZ=10s: shorter)
+	@GO='$(GO)' sh .ci/fuzz $(FUZZ)

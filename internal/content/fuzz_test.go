@@ -23,6 +23,7 @@ func FuzzContent(f *testing.F) {
 		seed(f, content.Source{Messenger: &m})
 	}
 	seed(f, benchSource())
+	seed(f, content.Source{Utility: &content.Utility{Template: "visit", Language: "en", Parameters: map[string]string{"when": "{{ contact.first_name }}"}, Buttons: []content.UtilityButton{{Payload: "{{ contact.attributes.city }}"}}}})
 	f.Fuzz(func(t *testing.T, written []byte, name, city string) {
 		var src content.Source
 		if json.Unmarshal(written, &src) != nil {
@@ -103,6 +104,10 @@ func sayTo(t *testing.T, c *content.Compiled, v *content.Vars) {
 	if requireCode(t, err) {
 		requireWithinMetasLimits(t, message)
 		requireSayable(t, content.Rendered(message))
+	}
+	fixed, err := c.Utility(v)
+	if requireCode(t, err) {
+		require.True(t, json.Valid(fixed), "%s", fixed)
 	}
 	text, err := c.SMS(v)
 	if requireCode(t, err) {
