@@ -14,7 +14,7 @@ var floors = [][]string{
 	{"internal/channel", "internal/fault", "internal/db", "internal/seal", "internal/trail", "internal/simulator", "internal/sample"},
 	{"internal/route", "internal/content", "internal/audience", "internal/link", "internal/queue", "internal/hours", "internal/rig", "internal/reply"},
 	{"internal/event"},
-	{"internal/line"},
+	{"internal/line", "internal/utility"},
 	{"internal/campaign", "internal/contact", "internal/delivery", "internal/token", "internal/page", "internal/relay"},
 	{"internal/dispatch", "internal/webhook", "internal/loop", "internal/thread", "internal/privacy", "internal/health", "internal/selftest", "internal/profile"},
 	{"internal/api"},

@@ -1,6 +1,9 @@
 package channel
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Listing is a part of a Page's own list of recurring tokens.
 type Listing struct {
@@ -23,3 +26,15 @@ type Listed struct {
 // TemplateApproved is the status of a utility template that may be sent with;
 // all others are Meta's words in lower case.
 const TemplateApproved = "approved"
+
+// Template is a utility template as Meta knows it: name and language together
+// make it the one.
+type Template struct {
+	GraphID    string
+	Name       string
+	Language   string
+	Category   string          // UTILITY
+	Status     string          // see TemplateApproved
+	Format     string          // NAMED or POSITIONAL, of the holes; "" when there are none
+	Components json.RawMessage // in Meta's form
+}

@@ -39,12 +39,13 @@ const (
 	RelayFailed           Type = "relay.failed"
 	PageHealthChanged     Type = "page.health_changed"
 	PageQuiet             Type = "page.quiet"
+	TemplateChanged       Type = "template.status_changed"
 )
 
 // Types returns every type there is.
 func Types() []Type {
 	return []Type{LineStopped, LineResumed, LineSlowed, CampaignStarted, CampaignPaused, CampaignResumed, CampaignFinished, CampaignCancelled,
-		ThreadHeld, ThreadFreed, ContactErased, PageCapabilityChanged, PageHealthChanged, PageQuiet, RelayFailed,
+		ThreadHeld, ThreadFreed, ContactErased, PageCapabilityChanged, PageHealthChanged, PageQuiet, RelayFailed, TemplateChanged,
 		TokenGranted, TokenExpiring, TokenExpired, TokenRevoked}
 }
 

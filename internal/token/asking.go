@@ -31,7 +31,7 @@ const (
 var (
 	errAskingStopped = fault.New(fault.Unavailable, "asking_stopped", "Meta does not let this page ask for permissions.")
 	errAskingSlowed  = fault.New(fault.Unavailable, "asking_slowed", "This page asked too much and rests for a while.")
-	errAskingOff     = fault.New(fault.Invalid, "capability_off", "One-time notifications are off on this page.")
+	errAskingOff     = fault.New(fault.Invalid, "capability_off", "Meta does not let this page ask for such permissions.")
 )
 
 // Asking says how far Meta lets a Page ask for permissions. The zero value is a
@@ -113,11 +113,11 @@ func (s *Store) rest(tx *db.Tx, page uuid.UUID, res channel.Result, now time.Tim
 }
 
 // mayAsk returns the fault that says why a Page may not ask now, if it may not.
-func mayAsk(tx *db.Tx, page uuid.UUID, now time.Time) error {
+func mayAsk(tx *db.Tx, r OptInRequest) error {
 	var found []struct{ Stopped, Slowed, Off bool }
 	err := tx.Raw(`SELECT COALESCE(a.stopped_at IS NOT NULL, FALSE) AS stopped, COALESCE(a.slow_until > ?, FALSE) AS slowed, COALESCE(c.state = 'off', FALSE) AS off
 		FROM pages p LEFT JOIN page_asking a ON a.page_id = p.id
-			LEFT JOIN capabilities c ON c.page_id = p.id AND c.name = 'one_time' WHERE p.id = ?`, now, page).Scan(&found).Error
+			LEFT JOIN capabilities c ON c.page_id = p.id AND c.name = ? WHERE p.id = ?`, r.AskedAt, r.Kind, r.PageID).Scan(&found).Error
 	switch {
 	case err != nil:
 		return fmt.Errorf("look how far a page may ask: %w", err)

@@ -3,6 +3,7 @@ package token
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -48,7 +49,7 @@ func NewRecurring(s *Store, o RecurringOptions) *Recurring {
 // Hear stores what people said about recurring tokens: given, stopped, resumed
 // or renewed. It can be told twice and in any order.
 func (r *Recurring) Hear(ctx context.Context, tx *db.Tx, h channel.Heard) error {
-	events := slices.DeleteFunc(slices.Clone(h.Events), func(ev channel.Event) bool { return !aboutRecurring(ev) })
+	events := slices.DeleteFunc(slices.Clone(h.Events), func(ev channel.Event) bool { return !aboutRecurring(ev) && !endsAll(ev) })
 	if len(events) == 0 {
 		return nil
 	}
@@ -56,6 +57,10 @@ func (r *Recurring) Hear(ctx context.Context, tx *db.Tx, h channel.Heard) error 
 	if err != nil {
 		return err
 	}
+	if err := r.endAll(ctx, tx, h.Page, people, events); err != nil {
+		return err
+	}
+	events = slices.DeleteFunc(events, endsAll)
 	places, err := r.placesOf(ctx, tx, events)
 	if err != nil {
 		return err
@@ -73,6 +78,35 @@ func (r *Recurring) Hear(ctx context.Context, tx *db.Tx, h channel.Heard) error 
 func aboutRecurring(ev channel.Event) bool {
 	given := ev.Kind == channel.EventOptIn && ev.OptInType == channel.OptInRecurring
 	return (given || ev.Kind == channel.EventOptInEnds) && ev.PSID != "" && storable(ev.Token, maxValue)
+}
+
+// endsAll reports whether a person stopped all that they ever allowed: no page of
+// Meta's says that a stop has to name its token.
+func endsAll(ev channel.Event) bool {
+	return ev.Kind == channel.EventOptInEnds && ev.Status == channel.StatusStop && ev.Token == "" && ev.PSID != ""
+}
+
+func (r *Recurring) endAll(ctx context.Context, tx *db.Tx, page uuid.UUID, people map[string]uuid.UUID, events []channel.Event) error {
+	last := map[uuid.UUID]time.Time{}
+	for _, ev := range events {
+		if id, known := people[ev.PSID]; known && endsAll(ev) {
+			last[id] = latest(last[id], ev.At.UTC().Truncate(time.Microsecond))
+		}
+	}
+	if len(last) == 0 {
+		return nil
+	}
+	contacts, at := slices.Collect(maps.Keys(last)), make([]time.Time, len(last))
+	for i, id := range contacts {
+		at[i] = last[id]
+	}
+	err := tx.WithContext(ctx).Exec(`UPDATE recurring_tokens SET status = 'stopped', status_at = v.at, updated_at = ?
+		FROM ? WHERE recurring_tokens.contact_id = v.contact_id AND page_id = ? AND status_at <= v.at`,
+		r.moment(), tx.Values("v", db.UUIDs("contact_id", contacts), db.Times("at", at)), page).Error
+	if err != nil {
+		return fmt.Errorf("stop recurring tokens: %w", err)
+	}
+	return nil
 }
 
 func wordOf(ev channel.Event, page, contact uuid.UUID, topic string) word {

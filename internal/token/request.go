@@ -30,12 +30,23 @@ const (
 	Granted State = "granted" // the person agreed: TokenID says with which token
 )
 
+// Kind is what a person is asked for. The kinds have the names of the lanes that
+// they open, and of the capabilities that they need.
+type Kind string
+
+// The kinds of opt-in requests.
+const (
+	AskOneTime   Kind = "one_time"  // one message within a year
+	AskRecurring Kind = "recurring" // messages again and again, until the person stops them
+)
+
 // OptInRequest is a "Notify Me" message that asks a person for a token.
 type OptInRequest struct {
 	ID         uuid.UUID `gorm:"primaryKey"`
 	ContactID  uuid.UUID
 	PageID     uuid.UUID
 	Topic      string
+	Kind       Kind
 	State      State
 	ProviderID string
 	Code       string // the provider's code, when it refused
@@ -48,6 +59,7 @@ type OptInRequest struct {
 type Request struct {
 	ContactID, PageID uuid.UUID
 	Topic             string
+	Kind              Kind // "" is AskOneTime
 }
 
 var (
@@ -120,7 +132,7 @@ func (s *Store) open(tx *db.Tx, r OptInRequest, guard time.Duration) (psid, titl
 	if psid, err = askable(tx, r); err != nil {
 		return "", "", err
 	}
-	if err := mayAsk(tx, r.PageID, r.AskedAt); err != nil {
+	if err := mayAsk(tx, r); err != nil {
 		return "", "", err
 	}
 	if err := unguarded(tx, r, guard); err != nil {

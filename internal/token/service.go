@@ -20,6 +20,11 @@ type Asker interface {
 	AskOptIn(ctx context.Context, page channel.Page, psid, title, payload string) channel.Result
 }
 
+// RecurringAsker sends the request for a recurring token.
+type RecurringAsker interface {
+	AskRecurring(ctx context.Context, page channel.Page, psid, title, payload string) channel.Result
+}
+
 // Pages opens what is needed to send on behalf of a Page.
 type Pages interface {
 	Sender(ctx context.Context, id uuid.UUID) (channel.Page, error)
@@ -27,10 +32,12 @@ type Pages interface {
 
 // Options are the settings of a Service.
 type Options struct {
-	Pages  Pages
-	Asker  Asker         // nil when Messenger is not set up
-	Guard  time.Duration // 0 means DefaultGuard
-	Notice time.Duration // how long before its end a token is told of; 0 is never
+	Pages Pages
+	Asker Asker // nil when Messenger is not set up
+	// Recurring sends the requests for recurring tokens; nil refuses them.
+	Recurring RecurringAsker
+	Guard     time.Duration // 0 means DefaultGuard
+	Notice    time.Duration // how long before its end a token is told of; 0 is never
 	// Held, when set, is told of people whose thread another app turned out to hold.
 	Held func(ctx context.Context, tx *db.Tx, page uuid.UUID, psids ...string) error
 }
@@ -40,6 +47,7 @@ type Service struct {
 	*Store
 	pages  Pages
 	asker  Asker
+	again  RecurringAsker
 	guard  time.Duration
 	notice time.Duration
 	held   func(ctx context.Context, tx *db.Tx, page uuid.UUID, psids ...string) error
@@ -50,7 +58,7 @@ func NewService(s *Store, o Options) *Service {
 	if o.Guard == 0 {
 		o.Guard = DefaultGuard
 	}
-	return &Service{Store: s, pages: o.Pages, asker: o.Asker, guard: o.Guard, notice: o.Notice, held: o.Held}
+	return &Service{Store: s, pages: o.Pages, asker: o.Asker, again: o.Recurring, guard: o.Guard, notice: o.Notice, held: o.Held}
 }
 
 // Guard is how long a person is not asked again for the same topic.
@@ -63,8 +71,9 @@ func (s *Service) Guard() time.Duration { return s.guard }
 // (asking_stopped, asking_slowed, page_stopped). Of two calls at once only one
 // asks.
 func (s *Service) Ask(ctx context.Context, ask Request) (OptInRequest, error) {
-	if s.asker == nil {
-		return OptInRequest{}, fault.New(fault.Unavailable, "channel_absent", "Messenger is not set up.")
+	kind, send := s.way(ask.Kind)
+	if send == nil {
+		return OptInRequest{}, errAbsent
 	}
 	if ask.Topic == Unsorted {
 		return OptInRequest{}, errUnsorted
@@ -74,7 +83,7 @@ func (s *Service) Ask(ctx context.Context, ask Request) (OptInRequest, error) {
 		return OptInRequest{}, asInvalid(err)
 	}
 	now := s.moment()
-	r := OptInRequest{ID: uuid.Must(uuid.NewV7()), ContactID: ask.ContactID, PageID: ask.PageID, Topic: clean(ask.Topic),
+	r := OptInRequest{ID: uuid.Must(uuid.NewV7()), ContactID: ask.ContactID, PageID: ask.PageID, Topic: clean(ask.Topic), Kind: kind,
 		State: Sending, AskedAt: now, UpdatedAt: now}
 	var psid, title string
 	if err := s.db.Transact(ctx, func(tx *db.Tx) (err error) {
@@ -83,7 +92,7 @@ func (s *Service) Ask(ctx context.Context, ask Request) (OptInRequest, error) {
 	}); err != nil {
 		return OptInRequest{}, err
 	}
-	res := s.asker.AskOptIn(ctx, page, psid, title, ours+r.ID.String())
+	res := send(ctx, page, psid, title, ours+r.ID.String())
 	ctx = context.WithoutCancel(ctx) // what came of it is written down in any case
 	if err := s.db.Transact(ctx, func(tx *db.Tx) error {
 		if err := s.settle(tx, r.PageID, r.ID, res); err != nil || !res.Elsewhere || s.held == nil {
@@ -94,6 +103,17 @@ func (s *Service) Ask(ctx context.Context, ask Request) (OptInRequest, error) {
 		return OptInRequest{}, err
 	}
 	return s.Request(ctx, r.ID)
+}
+
+// way is how a kind is asked for; nil when it cannot be.
+func (s *Service) way(kind Kind) (Kind, func(ctx context.Context, page channel.Page, psid, title, payload string) channel.Result) {
+	switch {
+	case kind == AskRecurring && s.again != nil:
+		return kind, s.again.AskRecurring
+	case kind != AskRecurring && s.asker != nil:
+		return AskOneTime, s.asker.AskOptIn
+	}
+	return kind, nil
 }
 
 // asInvalid turns "there is no such page" into what it is for a request that

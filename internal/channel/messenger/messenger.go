@@ -111,7 +111,7 @@ func (c *Client) Send(ctx context.Context, b channel.Batch) []channel.Result {
 // inside the window. StopTheLine with code 10/1404170 means that the Page may
 // not ask any more; it may still send.
 func (c *Client) AskOptIn(ctx context.Context, page channel.Page, psid, title, payload string) channel.Result {
-	return c.post(ctx, c.door(page), optInRequest(psid, title, payload), false)
+	return c.post(ctx, c.door(page), optInRequest(askOnce, psid, title, payload), false)
 }
 
 func (c *Client) sendOne(ctx context.Context, d door, b *channel.Batch, i int) channel.Result {

@@ -92,11 +92,18 @@ func appendString(b []byte, s string) []byte {
 	return append(append(append(b, '"'), s...), '"')
 }
 
-// optInRequest writes the call that shows the "Notify Me" button.
-func optInRequest(psid, title, payload string) []byte {
+// The templates that ask for a permission.
+const (
+	askOnce  = "one_time_notif_req"
+	askAgain = "notification_messages"
+)
+
+// optInRequest writes the call that shows the "Notify Me" button, or that of
+// recurring messages.
+func optInRequest(template, psid, title, payload string) []byte {
 	b := appendString([]byte(`{"recipient":{"id":`), psid)
-	b = append(b, `},"messaging_type":"RESPONSE","message":{"attachment":{"type":"template","payload":`+
-		`{"template_type":"one_time_notif_req","title":`...)
+	b = append(b, `},"messaging_type":"RESPONSE","message":{"attachment":{"type":"template","payload":{"template_type":`...)
+	b = append(appendString(b, template), `,"title":`...)
 	b = append(appendString(b, title), `,"payload":`...)
 	return append(appendString(b, payload), `}}}}`...)
 }
