@@ -35,6 +35,7 @@ import (
 	"beckon/internal/selftest"
 	"beckon/internal/thread"
 	"beckon/internal/token"
+	"beckon/internal/utility"
 	"beckon/internal/webhook"
 )
 
@@ -52,6 +53,8 @@ type app struct {
 	health    *health.Service
 	tokens    *token.Store
 	optIns    *token.Service
+	recurring *token.Recurring
+	templates *utility.Service
 	selfTests *selftest.Service
 	profiles  *profile.Service
 	campaigns *campaign.Service
@@ -146,7 +149,8 @@ func (a *app) wireEngine() {
 	a.wirePrivacy()
 	a.health = health.New(health.Parts{DB: a.db, Queue: a.queue, Pages: a.pages, Graph: a.channels.messenger, App: a.config.Meta.AppID, Log: a.log, Now: now})
 	a.optIns = token.NewService(a.tokens, token.Options{Pages: a.pages, Asker: a.channels.asker(), Guard: a.config.AskAgain,
-		Notice: a.config.TokenNotice, Held: a.contacts.HoldThreads})
+		Notice: a.config.TokenNotice, Held: a.contacts.HoldThreads, Recurring: a.channels.recurringAsker()})
+	a.wireLanes()
 	a.wireSelfTests()
 	a.wireProfiles()
 	a.wireLoop(links)
@@ -154,13 +158,19 @@ func (a *app) wireEngine() {
 	a.inbox = webhook.New(webhook.Parts{
 		DB: a.db, Queue: a.queue, Receivers: a.channels.receivers, Contacts: a.contacts, Tokens: a.tokens, Ledger: a.ledger,
 		Links: links, Marks: marks, PageByGraph: a.pageByGraph, Late: a.late,
-		Listeners: []webhook.Listener{a.health, a.threads, a.privacy, a.selfTests, a.profiles, a.loop},
+		Listeners: []webhook.Listener{a.health, a.recurring, a.templates, a.threads, a.privacy, a.selfTests, a.profiles, a.loop},
 		Relay: a.relay.Keep, KeepBodies: a.config.KeepBodies, Log: a.log, Now: now,
 	})
 	a.optIns.Register(a.queue)
 	a.answers.Register(a.queue)
 	a.ledger.Register(a.queue, a.config.Keep)
 	a.events.Register(a.queue)
+}
+
+// wireLanes keeps what the lanes recurring and utility depend on at Meta.
+func (a *app) wireLanes() {
+	a.recurring = token.NewRecurring(a.tokens, token.RecurringOptions{Queue: a.queue, Pages: a.pages, Lister: a.channels.lister(), People: a.contacts.FindOrMake})
+	a.templates = utility.New(utility.Parts{DB: a.db, Queue: a.queue, Pages: a.pages, Graph: a.channels.templates(), Now: now})
 }
 
 func (a *app) coder(purpose string) link.Coder { return link.NewCoder(a.box.Key("link"), purpose) }
@@ -213,7 +223,7 @@ func (a *app) handler() (http.Handler, error) {
 	}
 	return api.New(api.Parts{
 		Contract: contract, DB: a.db, Box: a.box, Keys: a.keys, Answers: a.answers, Log: a.log, Now: now, ImportLimit: a.config.MaxImport,
-		Contacts: a.contacts, Pages: a.pages, Health: a.health, Tokens: a.tokens, OptIns: a.optIns, SelfTests: a.selfTests, Campaigns: a.campaigns, Engine: a.engine,
+		Contacts: a.contacts, Pages: a.pages, Health: a.health, Tokens: a.tokens, OptIns: a.optIns, Recurring: a.recurring, Templates: a.templates, SelfTests: a.selfTests, Campaigns: a.campaigns, Engine: a.engine,
 		Ledger: a.ledger, Lines: a.lines, Events: a.events, Loop: a.loop, Inbox: a.inbox, Clicks: a.clicks, Links: a.coder(link.PurposeLink), Unsubscribes: a.coder(link.PurposeUnsubscribe),
 		MetaVerify: a.channels.verify(), Upload: a.channels.upload(), PublicURL: a.config.PublicURL, Waiting: a.waiting,
 		Threads: a.threads, Privacy: a.privacy,

@@ -11,6 +11,7 @@ import (
 	"beckon/internal/channel/sms"
 	"beckon/internal/thread"
 	"beckon/internal/token"
+	"beckon/internal/utility"
 )
 
 // channels are those that are set up, by kind.
@@ -109,6 +110,30 @@ func (c channels) upload() func(ctx context.Context, page channel.Page, kind, ad
 
 // threads hands people's threads over; nil without Messenger.
 func (c channels) threads() thread.Graph {
+	if c.messenger == nil {
+		return nil
+	}
+	return c.messenger
+}
+
+// recurringAsker asks for recurring tokens; nil without Messenger.
+func (c channels) recurringAsker() token.RecurringAsker {
+	if c.messenger == nil {
+		return nil
+	}
+	return c.messenger
+}
+
+// lister reads Pages' lists of recurring tokens; nil without Messenger.
+func (c channels) lister() token.Lister {
+	if c.messenger == nil {
+		return nil
+	}
+	return c.messenger
+}
+
+// templates knows Pages' utility templates; nil without Messenger.
+func (c channels) templates() utility.Graph {
 	if c.messenger == nil {
 		return nil
 	}

@@ -20,7 +20,7 @@ func (s *Server) CreateCampaign(ctx context.Context, r gen.CreateCampaignRequest
 		return nil, err
 	}
 	draft := campaign.Patch{Name: &r.Body.Name, PageID: &r.Body.PageID, Topic: &r.Body.Topic, Audience: r.Body.Audience,
-		Content: &src, FallThrough: r.Body.FallThrough, StartsAt: r.Body.StartsAt, StartsLocal: r.Body.StartsLocal, EndsAt: r.Body.EndsAt,
+		Content: &src, FallThrough: r.Body.FallThrough, Transactional: r.Body.Transactional, StartsAt: r.Body.StartsAt, StartsLocal: r.Body.StartsLocal, EndsAt: r.Body.EndsAt,
 		AllowedHours: r.Body.AllowedHours, EscalateAfterHours: r.Body.EscalateAfterHours, FollowUp: r.Body.FollowUp}
 	if r.Body.Route != nil {
 		draft.Route = routeOf(r.Body.Route)
@@ -64,7 +64,7 @@ func (s *Server) GetCampaign(ctx context.Context, r gen.GetCampaignRequestObject
 // UpdateCampaign serves PATCH /v1/campaigns/{id}.
 func (s *Server) UpdateCampaign(ctx context.Context, r gen.UpdateCampaignRequestObject) (gen.UpdateCampaignResponseObject, error) {
 	b := r.Body
-	change := campaign.Patch{Name: b.Name, PageID: b.PageID, Topic: b.Topic, Audience: b.Audience.Value, FallThrough: b.FallThrough,
+	change := campaign.Patch{Name: b.Name, PageID: b.PageID, Topic: b.Topic, Audience: b.Audience.Value, FallThrough: b.FallThrough, Transactional: b.Transactional,
 		StartsAt: b.StartsAt.Pointer(), StartsLocal: b.StartsLocal, EndsAt: b.EndsAt.Pointer(),
 		AllowedHours: b.AllowedHours.Value, EscalateAfterHours: b.EscalateAfterHours.Pointer(), FollowUp: b.FollowUp.Value}
 	if b.Audience.Null {
@@ -174,6 +174,7 @@ func patchedSource(c campaign.Campaign, p gen.ContentPatch) (content.Source, err
 	now.Messenger = p.Messenger.Over(now.Messenger)
 	now.SMS = p.SMS.Over(now.SMS)
 	now.Email = p.Email.Over(now.Email)
+	now.Utility = p.Utility.Over(now.Utility)
 	return sourceOf(now)
 }
 
@@ -192,7 +193,7 @@ func (s *Server) campaignAnswer(ctx context.Context, c campaign.Campaign) (gen.C
 		return gen.Campaign{}, err
 	}
 	out := gen.Campaign{ID: c.ID, State: gen.CampaignState(c.State), Name: c.Name, PageID: c.PageID, Topic: c.Topic, Audience: audienceAnswer(c.Audience),
-		Route: each(lanes, func(l channel.Lane) gen.Lane { return gen.Lane(l) }), FallThrough: c.FallThrough, Warnings: warnings,
+		Route: each(lanes, func(l channel.Lane) gen.Lane { return gen.Lane(l) }), FallThrough: c.FallThrough, Transactional: c.Transactional, Warnings: warnings,
 		StartsAt: c.StartsAt, StartsLocal: c.StartsLocal, EndsAt: c.EndsAt, EscalationOf: c.EscalationOf, TestOf: c.TestOf,
 		CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, StartedAt: c.StartedAt, FinishedAt: c.FinishedAt}
 	if c.AllowedHours != nil {

@@ -110,12 +110,17 @@ func (s *Server) contactAnswers(ctx context.Context, rows []contact.Contact) ([]
 	if err != nil {
 		return nil, err
 	}
+	recurring, err := s.Tokens.RecurringOf(ctx, ids...)
+	if err != nil {
+		return nil, err
+	}
 	for i, c := range rows {
 		if out[i], err = personAnswer(c); err != nil {
 			return nil, err
 		}
 		out[i].Messenger = each(addresses[c.ID], addressAnswer)
 		out[i].Tokens = each(tokens[c.ID], contactTokenAnswer)
+		out[i].RecurringTokens = each(recurring[c.ID], s.recurringAnswer)
 	}
 	return out, nil
 }

@@ -33,6 +33,8 @@ func tour() []step {
 		{"POST", "/v1/pages", `{"facebook_page_id":"104829305581","name":"Northern Courses","username":"northerncourses","access_token":"EAAB-s3cr3t"}`, "page", nil},
 		{"PATCH", "/v1/pages/{page}", `{"capabilities":{"one_time":"works","profile":"off"},"country":"GB","quiet_hours":48}`, "", nil},
 		{"POST", "/v1/pages/{page}/check", "", "", nil},
+		{"POST", "/v1/pages/{page}/message-templates", `{"name":"visit","language":"en","body":"Hi {{name}}, see you on {{day}}.","examples":{"name":"Amy","day":"Monday"},"buttons":[{"type":"postback","title":"Fine"}]}`, "template", nil},
+		{"GET", "/v1/pages/{page}/recurring-tokens", "", "", nil},
 		{"POST", "/v1/topics", `{"slug":"courses","title":"New courses in your town","payloads":["OTN_COURSES"]}`, "", nil},
 		{"PUT", "/v1/contacts/by-external-id/crm-1", `{"first_name":"Amy","email":"Amy@Example.com","phone":"07700 900123","time_zone":"Europe/London",
 			"attributes":{"city":"Leeds","visits":12345678901234567890},"messenger":[{"page_id":"{page}","psid":"5123456789"}],

@@ -7,9 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"beckon/internal/api/gen"
+	"beckon/internal/db"
 )
 
 // list is a list of the API and what it is known to hold, in its order.
@@ -31,7 +33,7 @@ const many = 7
 // lists fills every list of the API with many rows.
 func (s *service) lists() []list {
 	s.t.Helper()
-	var pages, contacts, tokens, campaigns, suppressions, keys []string
+	var pages, contacts, tokens, campaigns, suppressions, keys, templates []string
 	for i := range many {
 		p := ask[gen.Page](s, 201, "POST", "/v1/pages", fmt.Sprintf(`{"facebook_page_id":"%d","name":"Page","access_token":"x"}`, 100+i))
 		pages = append(pages, p.ID.String())
@@ -46,6 +48,9 @@ func (s *service) lists() []list {
 		campaigns = append(campaigns, ask[gen.Campaign](s, 201, "POST", "/v1/campaigns", body).ID.String())
 		keys = append(keys, ask[gen.APIKeyCreated](s, 201, "POST", "/v1/api-keys", `{"name":"k","scopes":["admin"]}`).ID.String())
 	}
+	for i := range many {
+		templates = append(templates, s.newTemplate(pages[0], fmt.Sprintf("t%d", i)))
+	}
 	sent := "/v1/campaigns/" + campaigns[0]
 	ask[gen.Campaign](s, 202, "POST", sent+"/start", "")
 	imp := s.imported("application/x-ndjson", strings.Repeat(`{"external_id":"z"`+"\n", many), "")
@@ -58,6 +63,7 @@ func (s *service) lists() []list {
 	senders = append(senders, "sms")
 	return []list{
 		{"/v1/pages", "id", newest(pages)},
+		{"/v1/pages/" + pages[0] + "/message-templates", "id", newest(templates)},
 		{"/v1/topics", "slug", []string{"topic-0", "topic-1", "topic-2", "topic-3", "topic-4", "topic-5", "topic-6", "unsorted"}},
 		{"/v1/contacts", "id", newest(contacts)},
 		{"/v1/contacts?q=example", "id", newest(contacts)},
@@ -70,6 +76,17 @@ func (s *service) lists() []list {
 		{"/v1/api-keys", "id", newest(keys)},
 		{"/v1/lines", "sender", senders},
 	}
+}
+
+// newTemplate writes a utility template down as if Meta had told of it.
+func (s *service) newTemplate(page, name string) string {
+	s.t.Helper()
+	id, now := uuid.Must(uuid.NewV7()), s.clock.Now()
+	require.NoError(s.t, s.db.Transact(s.t.Context(), func(tx *db.Tx) error {
+		return tx.Exec(`INSERT INTO message_templates (id, page_id, name, language, category, status, components, status_at, created_at, updated_at)
+			VALUES (?, ?, ?, 'en', 'UTILITY', 'approved', '[]', ?, ?, ?)`, id, page, name, now, now, now).Error
+	}))
+	return id.String()
 }
 
 func (s *service) firstKey() string {

@@ -59,7 +59,7 @@ func tooLate(h dispatch.Held) []gen.Warning {
 func rendering(p dispatch.Preview) []gen.Warning {
 	out := each(p.Sample.Problems, func(f fault.Field) gen.Warning { return warning(f.Pointer, f.Code, f.Detail) })
 	for _, lane := range slices.Sorted(maps.Keys(p.Unsayable)) {
-		out = append(out, warning("/content/"+string(lane.Kind()), "cannot_be_rendered",
+		out = append(out, warning("/content/"+campaign.Part(lane), "cannot_be_rendered",
 			fmt.Sprintf("For %d people on the lane %s it cannot be rendered: they go on to their next lane.", p.Unsayable[lane], lane)))
 	}
 	return out
@@ -68,6 +68,11 @@ func rendering(p dispatch.Preview) []gen.Warning {
 func (s *Server) samples(of campaign.Sample) (out gen.Samples, err error) {
 	if len(of.Messenger) > 0 {
 		if out.Messenger, err = messageAnswer(of.Messenger); err != nil {
+			return out, fmt.Errorf("read the sample: %w", err)
+		}
+	}
+	if len(of.Utility) > 0 {
+		if err := json.Unmarshal(of.Utility, &out.Utility); err != nil {
 			return out, fmt.Errorf("read the sample: %w", err)
 		}
 	}

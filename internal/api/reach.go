@@ -11,7 +11,7 @@ import (
 
 // lanes are those that campaigns can take, in the default order of preference.
 func lanes() []channel.Lane {
-	return []channel.Lane{channel.Window, channel.OneTime, channel.LaneSMS, channel.LaneEmail}
+	return channel.Lanes()
 }
 
 // GetReach serves GET /v1/contacts/{id}/reach.

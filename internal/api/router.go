@@ -25,6 +25,7 @@ import (
 	"beckon/internal/selftest"
 	"beckon/internal/thread"
 	"beckon/internal/token"
+	"beckon/internal/utility"
 	"beckon/internal/webhook"
 )
 
@@ -43,6 +44,8 @@ type Parts struct {
 	Pages     *page.Store
 	Health    *health.Service
 	Tokens    *token.Store
+	Recurring *token.Recurring
+	Templates *utility.Service
 	OptIns    *token.Service
 	SelfTests *selftest.Service
 	Campaigns *campaign.Service

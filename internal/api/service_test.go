@@ -46,6 +46,7 @@ import (
 	"beckon/internal/simulator"
 	"beckon/internal/thread"
 	"beckon/internal/token"
+	"beckon/internal/utility"
 	"beckon/internal/trail"
 	"beckon/internal/webhook"
 )
@@ -86,6 +87,10 @@ func (c *carrier) Send(_ context.Context, b channel.Batch) []channel.Result {
 
 // asker takes every "Notify Me".
 type asker struct{}
+
+func (asker) AskRecurring(ctx context.Context, page channel.Page, psid, title, payload string) channel.Result {
+	return asker{}.AskOptIn(ctx, page, psid, title, payload)
+}
 
 func (asker) AskOptIn(context.Context, channel.Page, string, string, string) channel.Result {
 	return channel.Result{Outcome: channel.Accepted, ProviderID: "m_1"}
@@ -153,12 +158,15 @@ func newService(t *testing.T, d *db.DB, absent ...channel.Kind) *service {
 	p := Parts{Contract: s.contract, DB: d, Box: box, Keys: s.keys, Log: log, Now: s.clock.Now, ImportLimit: importLimit, PublicURL: publicURL}
 	p.Pages, p.Tokens = page.NewStore(d, box, s.clock.Now), token.NewStore(d, box, s.clock.Now)
 	p.Lines, p.Events = line.NewStore(d, line.Rates{Messenger: 15, SMS: 1}, s.clock.Now), event.NewStore(d, s.clock.Now)
-	p.Health = health.New(health.Parts{DB: d, Queue: s.queue, Pages: p.Pages, Graph: graph(t, s.clock.Now), Log: log, Now: s.clock.Now})
+	meta := graph(t, s.clock.Now)
+	p.Health = health.New(health.Parts{DB: d, Queue: s.queue, Pages: p.Pages, Graph: meta, Log: log, Now: s.clock.Now})
 	p.Contacts = contact.New(d, s.queue, box, contact.Options{DefaultRegion: "GB", Now: s.clock.Now, MaxImport: importLimit, Grant: s.grant(p.Tokens)})
 	p.Ledger = delivery.NewStore(d, s.clock.Now)
 	p.Clicks = delivery.NewClicks(p.Ledger, log, time.Hour)
 	s.wireChannels(&p, log, absent)
-	p.OptIns = token.NewService(p.Tokens, token.Options{Pages: p.Pages, Asker: asker{}})
+	p.OptIns = token.NewService(p.Tokens, token.Options{Pages: p.Pages, Asker: asker{}, Recurring: asker{}})
+	p.Recurring = token.NewRecurring(p.Tokens, token.RecurringOptions{Queue: s.queue, Pages: p.Pages, Lister: meta, People: p.Contacts.FindOrMake})
+	p.Templates = utility.New(utility.Parts{DB: d, Queue: s.queue, Pages: p.Pages, Graph: meta, Now: s.clock.Now})
 	p.Threads = thread.New(thread.Parts{DB: d, Contacts: p.Contacts, Pages: p.Pages, Graph: threads{}, AppID: "100100", Now: s.clock.Now})
 	p.SelfTests = selftest.New(selftest.Parts{DB: p.DB, Queue: s.queue, Box: p.Box, Pages: p.Pages, Tokens: p.Tokens, Asker: asker{}, Speaker: asker{}, Now: s.clock.Now})
 	p.Privacy = privacy.New(privacy.Parts{DB: d, Queue: s.queue, Box: box, Contacts: p.Contacts, Log: log, Now: s.clock.Now,

@@ -155,7 +155,7 @@ func (c Campaign) checkRoute(lanes []channel.Lane, src content.Source) []fault.F
 		case seen[l]:
 			out = append(out, fault.Field{Pointer: at, Code: "duplicate", Detail: "Each lane stands in a route once."})
 		case !says(src, l):
-			out = append(out, fault.Field{Pointer: "/content/" + part(l), Code: "required", Detail: "The route has the lane " + string(l) + ", but there is nothing to say on it."})
+			out = append(out, fault.Field{Pointer: "/content/" + Part(l), Code: "required", Detail: "The route has the lane " + string(l) + ", but there is nothing to say on it."})
 		case l == channel.Utility && !c.Transactional:
 			out = append(out, fault.Field{Pointer: at, Code: "not_transactional", Detail: "Utility messages are for campaigns that are declared transactional."})
 		}
@@ -164,8 +164,8 @@ func (c Campaign) checkRoute(lanes []channel.Lane, src content.Source) []fault.F
 	return out
 }
 
-// part is the member of the content that is said on a lane.
-func part(l channel.Lane) string {
+// Part is the member of the content that is said on a lane.
+func Part(l channel.Lane) string {
 	if l == channel.Utility {
 		return string(l)
 	}

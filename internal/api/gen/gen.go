@@ -111,6 +111,7 @@ const (
 	EventTypePageHealthChanged     EventType = "page.health_changed"
 	EventTypePageQuiet             EventType = "page.quiet"
 	EventTypeRelayFailed           EventType = "relay.failed"
+	EventTypeTemplateStatusChanged EventType = "template.status_changed"
 	EventTypeThreadFreed           EventType = "thread.freed"
 	EventTypeThreadHeld            EventType = "thread.held"
 	EventTypeTokenExpired          EventType = "token.expired"
@@ -130,10 +131,12 @@ const (
 
 // Defines values for Lane.
 const (
-	LaneEmail   Lane = "email"
-	LaneOneTime Lane = "one_time"
-	LaneSMS     Lane = "sms"
-	LaneWindow  Lane = "window"
+	LaneEmail     Lane = "email"
+	LaneOneTime   Lane = "one_time"
+	LaneRecurring Lane = "recurring"
+	LaneSMS       Lane = "sms"
+	LaneUtility   Lane = "utility"
+	LaneWindow    Lane = "window"
 )
 
 // Defines values for LaneHoursDays.
@@ -180,6 +183,12 @@ const (
 const (
 	MessengerMediaTypeImage MessengerMediaType = "image"
 	MessengerMediaTypeVideo MessengerMediaType = "video"
+)
+
+// Defines values for OptInKind.
+const (
+	OptInKindOneTime   OptInKind = "one_time"
+	OptInKindRecurring OptInKind = "recurring"
 )
 
 // Defines values for OptInRequestState.
@@ -242,6 +251,23 @@ const (
 	QuickReplyContentTypeUserPhoneNumber QuickReplyContentType = "user_phone_number"
 )
 
+// Defines values for RecurringSyncState.
+const (
+	RecurringSyncStateFailed      RecurringSyncState = "failed"
+	RecurringSyncStateFinished    RecurringSyncState = "finished"
+	RecurringSyncStateLessThanNil RecurringSyncState = "<nil>"
+	RecurringSyncStateRunning     RecurringSyncState = "running"
+)
+
+// Defines values for RecurringTokenStatus.
+const (
+	RecurringTokenStatusExpired RecurringTokenStatus = "expired"
+	RecurringTokenStatusLive    RecurringTokenStatus = "live"
+	RecurringTokenStatusMissing RecurringTokenStatus = "missing"
+	RecurringTokenStatusStopped RecurringTokenStatus = "stopped"
+	RecurringTokenStatusVoid    RecurringTokenStatus = "void"
+)
+
 // Defines values for ResolveAction.
 const (
 	ResolveActionGiveUp ResolveAction = "give_up"
@@ -288,6 +314,13 @@ const (
 	SuppressionReasonStop          SuppressionReason = "stop"
 	SuppressionReasonUndeliverable SuppressionReason = "undeliverable"
 	SuppressionReasonUnsubscribe   SuppressionReason = "unsubscribe"
+)
+
+// Defines values for TemplateButtonType.
+const (
+	TemplateButtonTypePhoneNumber TemplateButtonType = "phone_number"
+	TemplateButtonTypePostback    TemplateButtonType = "postback"
+	TemplateButtonTypeURL         TemplateButtonType = "url"
 )
 
 // Defines values for ThreadMoveAction.
@@ -383,7 +416,9 @@ type Attempt struct {
 	Detail     *string   `json:"detail"`
 	FinishedAt time.Time `json:"finished_at"`
 
-	// Lane One way to carry a message. `window`: Messenger inside the 24 hours; `one_time`: Messenger with a one-time token.
+	// Lane One way to carry a message. `window`: Messenger inside the 24 hours; `one_time`: Messenger with a one-time token; `utility`:
+	// Messenger by a template that Meta approved, for campaigns that are declared transactional; `recurring`: Messenger with a recurring token,
+	// where Meta still lets Pages use them.
 	Lane       Lane           `json:"lane"`
 	Number     int            `json:"number"`
 	Outcome    AttemptOutcome `json:"outcome"`
@@ -462,9 +497,10 @@ type Campaign struct {
 	TestOf *openapi_types.UUID `json:"test_of"`
 
 	// Topic Short name of a topic.
-	Topic     Slug      `json:"topic"`
-	UpdatedAt time.Time `json:"updated_at"`
-	Warnings  []Warning `json:"warnings"`
+	Topic         Slug      `json:"topic"`
+	Transactional bool      `json:"transactional"`
+	UpdatedAt     time.Time `json:"updated_at"`
+	Warnings      []Warning `json:"warnings"`
 }
 
 // CampaignCreate defines model for CampaignCreate.
@@ -511,6 +547,9 @@ type CampaignCreate struct {
 
 	// Topic Short name of a topic.
 	Topic Slug `json:"topic"`
+
+	// Transactional It tells people of something they asked for - an appointment, an order, an account - and advertises nothing. The lane `utility` is for such campaigns only; Meta refuses, and in the end restricts, pages that send anything else on it.
+	Transactional *bool `json:"transactional,omitempty"`
 }
 
 // CampaignList defines model for CampaignList.
@@ -551,6 +590,9 @@ type CampaignPatch struct {
 
 	// Topic Short name of a topic.
 	Topic *Slug `json:"topic,omitempty"`
+
+	// Transactional It tells people of something they asked for, and advertises nothing.
+	Transactional *bool `json:"transactional,omitempty"`
 }
 
 // CampaignState defines model for CampaignState.
@@ -560,7 +602,9 @@ type CampaignState string
 type CampaignTest struct {
 	ContactID openapi_types.UUID `json:"contact_id"`
 
-	// Lane One way to carry a message. `window`: Messenger inside the 24 hours; `one_time`: Messenger with a one-time token.
+	// Lane One way to carry a message. `window`: Messenger inside the 24 hours; `one_time`: Messenger with a one-time token; `utility`:
+	// Messenger by a template that Meta approved, for campaigns that are declared transactional; `recurring`: Messenger with a recurring token,
+	// where Meta still lets Pages use them.
 	Lane *Lane `json:"lane,omitempty"`
 }
 
@@ -635,10 +679,11 @@ type Contact struct {
 	Messenger  []MessengerAddress `json:"messenger"`
 
 	// Phone E.164.
-	Phone     *string        `json:"phone"`
-	TimeZone  *string        `json:"time_zone"`
-	Tokens    []ContactToken `json:"tokens"`
-	UpdatedAt time.Time      `json:"updated_at"`
+	Phone           *string          `json:"phone"`
+	RecurringTokens []RecurringToken `json:"recurring_tokens"`
+	TimeZone        *string          `json:"time_zone"`
+	Tokens          []ContactToken   `json:"tokens"`
+	UpdatedAt       time.Time        `json:"updated_at"`
 }
 
 // ContactCreate defines model for ContactCreate.
@@ -737,6 +782,10 @@ type Content struct {
 	// refused here, before anything is stored. The lane decides `messaging_type`; message `tag`s are refused by name.
 	Messenger *MessengerContent `json:"messenger,omitempty"`
 	SMS       *SMSContent       `json:"sms,omitempty"`
+
+	// Utility What the lane `utility` says: a message template of the page, with what stands in its holes. It is for campaigns that are declared `transactional`, and is checked against
+	// the template: 422 `template_not_found`, `required` and `not_allowed` name the holes, `wrong_number` the buttons.
+	Utility *UtilityContent `json:"utility,omitempty"`
 }
 
 // ContentPatch defines model for ContentPatch.
@@ -744,6 +793,7 @@ type ContentPatch struct {
 	Email     patch.Field[EmailContent]     `json:"email"`
 	Messenger patch.Field[MessengerContent] `json:"messenger"`
 	SMS       patch.Field[SMSContent]       `json:"sms"`
+	Utility   patch.Field[UtilityContent]   `json:"utility"`
 }
 
 // Country Country of the Page, two capital letters (ISO 3166). Recurring notifications live on in Australia, Europe, Japan,
@@ -879,7 +929,8 @@ type Event struct {
 	// webhooks that another program did not take for a day were given up (`webhooks`: how many, `problem`: what came of
 	// the last try). `token.granted`, `token.expiring`
 	// (once, `BECKON_TOKEN_NOTICE` before its end: time to ask again), `token.expired` and `token.revoked` say what became
-	// of a permission (`token_id`, `topic`, `expires_at`).
+	// of a permission (`token_id`, `topic`, `expires_at`). `template.status_changed`: Meta thinks otherwise of a message template
+	// (`template`, `language`, `status`).
 	Type EventType `json:"type"`
 }
 
@@ -903,7 +954,8 @@ type EventList struct {
 // webhooks that another program did not take for a day were given up (`webhooks`: how many, `problem`: what came of
 // the last try). `token.granted`, `token.expiring`
 // (once, `BECKON_TOKEN_NOTICE` before its end: time to ask again), `token.expired` and `token.revoked` say what became
-// of a permission (`token_id`, `topic`, `expires_at`).
+// of a permission (`token_id`, `topic`, `expires_at`). `template.status_changed`: Meta thinks otherwise of a message template
+// (`template`, `language`, `status`).
 type EventType string
 
 // FieldError defines model for FieldError.
@@ -1003,7 +1055,9 @@ type ImportLineList struct {
 	NextCursor *NextCursor `json:"next_cursor"`
 }
 
-// Lane One way to carry a message. `window`: Messenger inside the 24 hours; `one_time`: Messenger with a one-time token.
+// Lane One way to carry a message. `window`: Messenger inside the 24 hours; `one_time`: Messenger with a one-time token; `utility`:
+// Messenger by a template that Meta approved, for campaigns that are declared transactional; `recurring`: Messenger with a recurring token,
+// where Meta still lets Pages use them.
 type Lane string
 
 // LaneHours A `to` before `from` is on the next day. `days` are those on which the hours begin; left out, every day.
@@ -1018,11 +1072,13 @@ type LaneHoursDays string
 
 // LaneReach defines model for LaneReach.
 type LaneReach struct {
-	// Lane One way to carry a message. `window`: Messenger inside the 24 hours; `one_time`: Messenger with a one-time token.
+	// Lane One way to carry a message. `window`: Messenger inside the 24 hours; `one_time`: Messenger with a one-time token; `utility`:
+	// Messenger by a template that Meta approved, for campaigns that are declared transactional; `recurring`: Messenger with a recurring token,
+	// where Meta still lets Pages use them.
 	Lane Lane `json:"lane"`
 	Open bool `json:"open"`
 
-	// Reason Why it is closed: `no_address`, `blocked`, `window_closed`, `no_token`, `token_expired`, `capability_off`, `no_consent`, `unsubscribed`, `suppressed`, `not_configured`, `inside_window` or `thread_held` (another app or a human is talking with the person).
+	// Reason Why it is closed: `no_address`, `blocked`, `window_closed`, `no_token`, `token_expired`, `capability_off`, `no_consent`, `unsubscribed`, `suppressed`, `not_configured`, `inside_window`, `thread_held` (another app or a human is talking with the person), `too_soon` (the recurring token was used less than 48 hours ago), `not_transactional` or `template_not_approved`.
 	Reason *string `json:"reason"`
 }
 
@@ -1070,6 +1126,54 @@ type LineStop struct {
 	// RetryAt When it is tried again by itself; null: it waits to be resumed.
 	RetryAt *time.Time `json:"retry_at"`
 	Since   time.Time  `json:"since"`
+}
+
+// MessageTemplate defines model for MessageTemplate.
+type MessageTemplate struct {
+	Category string `json:"category"`
+
+	// Components The template in Meta's form.
+	Components json.RawMessage `json:"components"`
+	CreatedAt  time.Time       `json:"created_at"`
+
+	// Holes What `content.utility.parameters` has to fill in.
+	Holes    []string           `json:"holes"`
+	ID       openapi_types.UUID `json:"id"`
+	Language string             `json:"language"`
+	Name     string             `json:"name"`
+	PageID   openapi_types.UUID `json:"page_id"`
+
+	// Postbacks How many `content.utility.buttons` it needs.
+	Postbacks int `json:"postbacks"`
+
+	// Reason Why Meta refused it, in its words.
+	Reason *string `json:"reason"`
+
+	// Status Meta's word in lower case; only with `approved` ones is anything sent. `unknown`: it may or may not have come to Meta, whose list is read in a moment. `deleted`: it is not in that list any more.
+	Status    string    `json:"status"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// MessageTemplateCreate A utility template. Its `body` has holes such as `{{day}}`, or numbered ones, `{{1}}`, `{{2}}` and so on; Meta wants an example of what stands in each. Meta lets
+// nobody change a template: make another one under another name.
+type MessageTemplateCreate struct {
+	Body    string           `json:"body"`
+	Buttons []TemplateButton `json:"buttons,omitempty"`
+
+	// Examples By the name of the hole.
+	Examples map[string]string `json:"examples,omitempty"`
+
+	// Language As Meta writes it: `en`, `en_GB`.
+	Language string `json:"language"`
+	Name     string `json:"name"`
+}
+
+// MessageTemplateList defines model for MessageTemplateList.
+type MessageTemplateList struct {
+	Data []MessageTemplate `json:"data"`
+
+	// NextCursor Give it as `cursor` to go on; `null` on the last page.
+	NextCursor *NextCursor `json:"next_cursor"`
 }
 
 // MessengerAddress defines model for MessengerAddress.
@@ -1185,12 +1289,18 @@ type MessengerSet = []MessengerID
 // NextCursor Give it as `cursor` to go on; `null` on the last page.
 type NextCursor = string
 
+// OptInKind `one_time`: permission for one message within a year; `recurring`: for one message in 48 hours, until the person stops them. Left out means `one_time`.
+type OptInKind string
+
 // OptInRequest defines model for OptInRequest.
 type OptInRequest struct {
 	ContactID openapi_types.UUID `json:"contact_id"`
 	CreatedAt time.Time          `json:"created_at"`
 	ID        openapi_types.UUID `json:"id"`
-	PageID    openapi_types.UUID `json:"page_id"`
+
+	// Kind `one_time`: permission for one message within a year; `recurring`: for one message in 48 hours, until the person stops them. Left out means `one_time`.
+	Kind   OptInKind          `json:"kind"`
+	PageID openapi_types.UUID `json:"page_id"`
 
 	// State `granted` once the person tapped "Notify Me".
 	State OptInRequestState `json:"state"`
@@ -1205,7 +1315,10 @@ type OptInRequestState string
 // OptInRequestCreate defines model for OptInRequestCreate.
 type OptInRequestCreate struct {
 	ContactID openapi_types.UUID `json:"contact_id"`
-	PageID    openapi_types.UUID `json:"page_id"`
+
+	// Kind `one_time`: permission for one message within a year; `recurring`: for one message in 48 hours, until the person stops them. Left out means `one_time`.
+	Kind   *OptInKind         `json:"kind,omitempty"`
+	PageID openapi_types.UUID `json:"page_id"`
 
 	// Topic Short name of a topic.
 	Topic Slug `json:"topic"`
@@ -1466,6 +1579,50 @@ type Reach struct {
 	Lanes []LaneReach `json:"lanes"`
 }
 
+// RecurringSync The recurring tokens of a page, and the last time that its own list of them was read from Meta.
+type RecurringSync struct {
+	// Code Meta's code, when it refused.
+	Code *string `json:"code"`
+
+	// Counts Tokens per status.
+	Counts     map[string]int64 `json:"counts"`
+	FinishedAt *time.Time       `json:"finished_at"`
+
+	// Listed Tokens that were in the list so far.
+	Listed    int64              `json:"listed"`
+	PageID    openapi_types.UUID `json:"page_id"`
+	StartedAt *time.Time         `json:"started_at"`
+
+	// State `null`: the list has not been read yet.
+	State *RecurringSyncState `json:"state"`
+}
+
+// RecurringSyncState `null`: the list has not been read yet.
+type RecurringSyncState string
+
+// RecurringToken A permission to write again and again, at most once in 48 hours. Its value never comes out.
+type RecurringToken struct {
+	// EligibleAt From when on it may be used.
+	EligibleAt time.Time `json:"eligible_at"`
+
+	// ExpiresAt `null` when Meta did not say.
+	ExpiresAt *time.Time         `json:"expires_at"`
+	GrantedAt time.Time          `json:"granted_at"`
+	PageID    openapi_types.UUID `json:"page_id"`
+
+	// Status `stopped` by the person; `expired` when its time is over; `void` when Meta refused it; `missing` when it is not in the page's list at Meta any more.
+	Status RecurringTokenStatus `json:"status"`
+
+	// Title What the person was shown.
+	Title *string `json:"title"`
+
+	// Topic Short name of a topic.
+	Topic Slug `json:"topic"`
+}
+
+// RecurringTokenStatus `stopped` by the person; `expired` when its time is over; `void` when Meta refused it; `missing` when it is not in the page's list at Meta any more.
+type RecurringTokenStatus string
+
 // Report defines model for Report.
 type Report struct {
 	Audience int64 `json:"audience"`
@@ -1533,6 +1690,9 @@ type Samples struct {
 	// refused here, before anything is stored. The lane decides `messaging_type`; message `tag`s are refused by name.
 	Messenger *MessengerContent `json:"messenger,omitempty"`
 	SMS       *SMSSample        `json:"sms,omitempty"`
+
+	// Utility The message of the lane `utility` as it goes to Meta.
+	Utility map[string]interface{} `json:"utility,omitempty"`
 }
 
 // Scope defines model for Scope.
@@ -1651,6 +1811,17 @@ type Tally struct {
 	States map[string]int64 `json:"states"`
 	Total  int64            `json:"total"`
 }
+
+// TemplateButton What a `postback` sends back is said by each campaign; a `url` and a `phone_number` are the same for everybody.
+type TemplateButton struct {
+	PhoneNumber *string            `json:"phone_number,omitempty"`
+	Title       string             `json:"title"`
+	Type        TemplateButtonType `json:"type"`
+	URL         *string            `json:"url,omitempty"`
+}
+
+// TemplateButtonType defines model for TemplateButton.Type.
+type TemplateButtonType string
 
 // Thread defines model for Thread.
 type Thread struct {
@@ -1780,6 +1951,20 @@ type Unreachable struct {
 type UploadedAttachment struct {
 	AttachmentID string `json:"attachment_id"`
 	Type         string `json:"type"`
+}
+
+// UtilityContent What the lane `utility` says: a message template of the page, with what stands in its holes. It is for campaigns that are declared `transactional`, and is checked against
+// the template: 422 `template_not_found`, `required` and `not_allowed` name the holes, `wrong_number` the buttons.
+type UtilityContent struct {
+	// Buttons What the template's postback buttons send back, in its order.
+	Buttons []struct {
+		Payload string `json:"payload"`
+	} `json:"buttons,omitempty"`
+	Language string `json:"language"`
+
+	// Parameters Liquid, by the name of the hole; at most 1000 characters each once rendered.
+	Parameters map[string]string `json:"parameters,omitempty"`
+	Template   string            `json:"template"`
 }
 
 // Warning defines model for Warning.
@@ -2006,6 +2191,33 @@ type CheckPageParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListMessageTemplatesParams defines parameters for ListMessageTemplates.
+type ListMessageTemplatesParams struct {
+	// Limit How many at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateMessageTemplateParams defines parameters for CreateMessageTemplate.
+type CreateMessageTemplateParams struct {
+	// IdempotencyKey Any text that is new for each call you mean, such as a UUID.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// SyncMessageTemplatesParams defines parameters for SyncMessageTemplates.
+type SyncMessageTemplatesParams struct {
+	// IdempotencyKey Any text that is new for each call you mean, such as a UUID.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// SyncRecurringTokensParams defines parameters for SyncRecurringTokens.
+type SyncRecurringTokensParams struct {
+	// IdempotencyKey Any text that is new for each call you mean, such as a UUID.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // StartSelfTestParams defines parameters for StartSelfTest.
 type StartSelfTestParams struct {
 	// IdempotencyKey Any text that is new for each call you mean, such as a UUID.
@@ -2094,6 +2306,9 @@ type UpdatePageApplicationMergePatchPlusJSONRequestBody = PagePatch
 
 // UploadAttachmentJSONRequestBody defines body for UploadAttachment for application/json ContentType.
 type UploadAttachmentJSONRequestBody = AttachmentUpload
+
+// CreateMessageTemplateJSONRequestBody defines body for CreateMessageTemplate for application/json ContentType.
+type CreateMessageTemplateJSONRequestBody = MessageTemplateCreate
 
 // StartSelfTestJSONRequestBody defines body for StartSelfTest for application/json ContentType.
 type StartSelfTestJSONRequestBody = SelfTestCreate
@@ -2244,6 +2459,21 @@ type ServerInterface interface {
 	// CheckPage Check a page now
 	// (POST /v1/pages/{id}/check)
 	CheckPage(ctx echo.Context, id ID, params CheckPageParams) error
+	// ListMessageTemplates List the utility templates of a page
+	// (GET /v1/pages/{id}/message-templates)
+	ListMessageTemplates(ctx echo.Context, id ID, params ListMessageTemplatesParams) error
+	// CreateMessageTemplate Make a utility template
+	// (POST /v1/pages/{id}/message-templates)
+	CreateMessageTemplate(ctx echo.Context, id ID, params CreateMessageTemplateParams) error
+	// SyncMessageTemplates Read the utility templates of a page from Meta
+	// (POST /v1/pages/{id}/message-templates/sync)
+	SyncMessageTemplates(ctx echo.Context, id ID, params SyncMessageTemplatesParams) error
+	// GetRecurringTokens Count the recurring tokens of a page
+	// (GET /v1/pages/{id}/recurring-tokens)
+	GetRecurringTokens(ctx echo.Context, id ID) error
+	// SyncRecurringTokens Read the recurring tokens of a page from Meta
+	// (POST /v1/pages/{id}/recurring-tokens/sync)
+	SyncRecurringTokens(ctx echo.Context, id ID, params SyncRecurringTokensParams) error
 	// GetSelfTest Get the last self-test of a page
 	// (GET /v1/pages/{id}/self-test)
 	GetSelfTest(ctx echo.Context, id ID) error
@@ -3463,6 +3693,162 @@ func (w *ServerInterfaceWrapper) CheckPage(ctx echo.Context) error {
 	return err
 }
 
+// ListMessageTemplates converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMessageTemplates(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMessageTemplatesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMessageTemplates(ctx, id, params)
+	return err
+}
+
+// CreateMessageTemplate converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateMessageTemplate(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateMessageTemplateParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateMessageTemplate(ctx, id, params)
+	return err
+}
+
+// SyncMessageTemplates converts echo context to params.
+func (w *ServerInterfaceWrapper) SyncMessageTemplates(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SyncMessageTemplatesParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SyncMessageTemplates(ctx, id, params)
+	return err
+}
+
+// GetRecurringTokens converts echo context to params.
+func (w *ServerInterfaceWrapper) GetRecurringTokens(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetRecurringTokens(ctx, id)
+	return err
+}
+
+// SyncRecurringTokens converts echo context to params.
+func (w *ServerInterfaceWrapper) SyncRecurringTokens(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SyncRecurringTokensParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SyncRecurringTokens(ctx, id, params)
+	return err
+}
+
 // GetSelfTest converts echo context to params.
 func (w *ServerInterfaceWrapper) GetSelfTest(ctx echo.Context) error {
 	var err error
@@ -3777,6 +4163,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/pages/:id/asking/resume", wrapper.ResumeAsking, options.OperationMiddlewares["resumeAsking"]...)
 	router.POST(options.BaseURL+"/v1/pages/:id/attachments", wrapper.UploadAttachment, options.OperationMiddlewares["uploadAttachment"]...)
 	router.POST(options.BaseURL+"/v1/pages/:id/check", wrapper.CheckPage, options.OperationMiddlewares["checkPage"]...)
+	router.GET(options.BaseURL+"/v1/pages/:id/message-templates", wrapper.ListMessageTemplates, options.OperationMiddlewares["listMessageTemplates"]...)
+	router.POST(options.BaseURL+"/v1/pages/:id/message-templates", wrapper.CreateMessageTemplate, options.OperationMiddlewares["createMessageTemplate"]...)
+	router.POST(options.BaseURL+"/v1/pages/:id/message-templates/sync", wrapper.SyncMessageTemplates, options.OperationMiddlewares["syncMessageTemplates"]...)
+	router.GET(options.BaseURL+"/v1/pages/:id/recurring-tokens", wrapper.GetRecurringTokens, options.OperationMiddlewares["getRecurringTokens"]...)
+	router.POST(options.BaseURL+"/v1/pages/:id/recurring-tokens/sync", wrapper.SyncRecurringTokens, options.OperationMiddlewares["syncRecurringTokens"]...)
 	router.GET(options.BaseURL+"/v1/pages/:id/self-test", wrapper.GetSelfTest, options.OperationMiddlewares["getSelfTest"]...)
 	router.POST(options.BaseURL+"/v1/pages/:id/self-test", wrapper.StartSelfTest, options.OperationMiddlewares["startSelfTest"]...)
 	router.GET(options.BaseURL+"/v1/suppressions", wrapper.ListSuppressions, options.OperationMiddlewares["listSuppressions"]...)
@@ -4810,6 +5201,121 @@ func (response CheckPage200JSONResponse) VisitCheckPageResponse(w http.ResponseW
 	return err
 }
 
+type ListMessageTemplatesRequestObject struct {
+	ID     ID `json:"id"`
+	Params ListMessageTemplatesParams
+}
+
+type ListMessageTemplatesResponseObject interface {
+	VisitListMessageTemplatesResponse(w http.ResponseWriter) error
+}
+
+type ListMessageTemplates200JSONResponse MessageTemplateList
+
+func (response ListMessageTemplates200JSONResponse) VisitListMessageTemplatesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateMessageTemplateRequestObject struct {
+	ID     ID `json:"id"`
+	Params CreateMessageTemplateParams
+	Body   *CreateMessageTemplateJSONRequestBody
+}
+
+type CreateMessageTemplateResponseObject interface {
+	VisitCreateMessageTemplateResponse(w http.ResponseWriter) error
+}
+
+type CreateMessageTemplate201JSONResponse MessageTemplate
+
+func (response CreateMessageTemplate201JSONResponse) VisitCreateMessageTemplateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SyncMessageTemplatesRequestObject struct {
+	ID     ID `json:"id"`
+	Params SyncMessageTemplatesParams
+}
+
+type SyncMessageTemplatesResponseObject interface {
+	VisitSyncMessageTemplatesResponse(w http.ResponseWriter) error
+}
+
+type SyncMessageTemplates200JSONResponse MessageTemplateList
+
+func (response SyncMessageTemplates200JSONResponse) VisitSyncMessageTemplatesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRecurringTokensRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type GetRecurringTokensResponseObject interface {
+	VisitGetRecurringTokensResponse(w http.ResponseWriter) error
+}
+
+type GetRecurringTokens200JSONResponse RecurringSync
+
+func (response GetRecurringTokens200JSONResponse) VisitGetRecurringTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SyncRecurringTokensRequestObject struct {
+	ID     ID `json:"id"`
+	Params SyncRecurringTokensParams
+}
+
+type SyncRecurringTokensResponseObject interface {
+	VisitSyncRecurringTokensResponse(w http.ResponseWriter) error
+}
+
+type SyncRecurringTokens202JSONResponse RecurringSync
+
+func (response SyncRecurringTokens202JSONResponse) VisitSyncRecurringTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetSelfTestRequestObject struct {
 	ID ID `json:"id"`
 }
@@ -5158,6 +5664,21 @@ type StrictServerInterface interface {
 	// CheckPage Check a page now
 	// (POST /v1/pages/{id}/check)
 	CheckPage(ctx context.Context, request CheckPageRequestObject) (CheckPageResponseObject, error)
+	// ListMessageTemplates List the utility templates of a page
+	// (GET /v1/pages/{id}/message-templates)
+	ListMessageTemplates(ctx context.Context, request ListMessageTemplatesRequestObject) (ListMessageTemplatesResponseObject, error)
+	// CreateMessageTemplate Make a utility template
+	// (POST /v1/pages/{id}/message-templates)
+	CreateMessageTemplate(ctx context.Context, request CreateMessageTemplateRequestObject) (CreateMessageTemplateResponseObject, error)
+	// SyncMessageTemplates Read the utility templates of a page from Meta
+	// (POST /v1/pages/{id}/message-templates/sync)
+	SyncMessageTemplates(ctx context.Context, request SyncMessageTemplatesRequestObject) (SyncMessageTemplatesResponseObject, error)
+	// GetRecurringTokens Count the recurring tokens of a page
+	// (GET /v1/pages/{id}/recurring-tokens)
+	GetRecurringTokens(ctx context.Context, request GetRecurringTokensRequestObject) (GetRecurringTokensResponseObject, error)
+	// SyncRecurringTokens Read the recurring tokens of a page from Meta
+	// (POST /v1/pages/{id}/recurring-tokens/sync)
+	SyncRecurringTokens(ctx context.Context, request SyncRecurringTokensRequestObject) (SyncRecurringTokensResponseObject, error)
 	// GetSelfTest Get the last self-test of a page
 	// (GET /v1/pages/{id}/self-test)
 	GetSelfTest(ctx context.Context, request GetSelfTestRequestObject) (GetSelfTestResponseObject, error)
@@ -6702,6 +7223,158 @@ func (sh *strictHandler) CheckPage(ctx echo.Context, id ID, params CheckPagePara
 		return err
 	} else if validResponse, ok := response.(CheckPageResponseObject); ok {
 		return validResponse.VisitCheckPageResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListMessageTemplates operation middleware
+func (sh *strictHandler) ListMessageTemplates(ctx echo.Context, id ID, params ListMessageTemplatesParams) error {
+	var request ListMessageTemplatesRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMessageTemplates(ctx.Request().Context(), request.(ListMessageTemplatesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMessageTemplates")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMessageTemplatesResponseObject); ok {
+		return validResponse.VisitListMessageTemplatesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateMessageTemplate operation middleware
+func (sh *strictHandler) CreateMessageTemplate(ctx echo.Context, id ID, params CreateMessageTemplateParams) error {
+	var request CreateMessageTemplateRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	var body CreateMessageTemplateJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateMessageTemplate(ctx.Request().Context(), request.(CreateMessageTemplateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateMessageTemplate")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateMessageTemplateResponseObject); ok {
+		return validResponse.VisitCreateMessageTemplateResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SyncMessageTemplates operation middleware
+func (sh *strictHandler) SyncMessageTemplates(ctx echo.Context, id ID, params SyncMessageTemplatesParams) error {
+	var request SyncMessageTemplatesRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SyncMessageTemplates(ctx.Request().Context(), request.(SyncMessageTemplatesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SyncMessageTemplates")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SyncMessageTemplatesResponseObject); ok {
+		return validResponse.VisitSyncMessageTemplatesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetRecurringTokens operation middleware
+func (sh *strictHandler) GetRecurringTokens(ctx echo.Context, id ID) error {
+	var request GetRecurringTokensRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRecurringTokens(ctx.Request().Context(), request.(GetRecurringTokensRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRecurringTokens")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetRecurringTokensResponseObject); ok {
+		return validResponse.VisitGetRecurringTokensResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SyncRecurringTokens operation middleware
+func (sh *strictHandler) SyncRecurringTokens(ctx echo.Context, id ID, params SyncRecurringTokensParams) error {
+	var request SyncRecurringTokensRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SyncRecurringTokens(ctx.Request().Context(), request.(SyncRecurringTokensRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SyncRecurringTokens")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SyncRecurringTokensResponseObject); ok {
+		return validResponse.VisitSyncRecurringTokensResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
