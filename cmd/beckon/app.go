@@ -159,7 +159,7 @@ func (a *app) wireEngine() {
 		DB: a.db, Queue: a.queue, Receivers: a.channels.receivers, Contacts: a.contacts, Tokens: a.tokens, Ledger: a.ledger,
 		Links: links, Marks: marks, PageByGraph: a.pageByGraph, Late: a.late,
 		Listeners: []webhook.Listener{a.health, a.recurring, a.templates, a.threads, a.privacy, a.selfTests, a.profiles, a.loop},
-		Relay: a.relay.Keep, KeepBodies: a.config.KeepBodies, Log: a.log, Now: now,
+		Relay:     a.relay.Keep, KeepBodies: a.config.KeepBodies, Log: a.log, Now: now,
 	})
 	a.optIns.Register(a.queue)
 	a.answers.Register(a.queue)
