@@ -9,7 +9,7 @@ export CGO_ENABLED ?= 0
 UNWATCHED = modernc.org/...=-race=false -d=checkptr=0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint tidy generate check bench scale chaos fuzz postgres
+.PHONY: help demo build test lint tidy generate check bench scale chaos fuzz order postgres
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,10 @@ test: postgres ## run every test on both databases, with the race detector
 
 postgres: # the tests need the server programs of PostgreSQL and PgBouncer
 	@sh .ci/postgres
+
+EVENTS ?= 10000
+order: postgres ## shuffle and repeat a day of webhook events, on both databases: the same rows
+	$(GO) run ./internal/db/dbtest/withpostgres $(GO) test -count=1 -timeout 30m -v -run TestEveryOrderOfEvents ./internal/webhook -events $(EVENTS)
 
 lint: ## check the code's style
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt would change:'; gofmt -l $$(git ls-files '*.go'); exit 1; }

@@ -87,7 +87,7 @@ func (b *bundle) now() time.Time {
 
 func (b *bundle) advance(d time.Duration) { b.clock.Add(d.Microseconds()) }
 
-func setup(t *testing.T, d *db.DB) *bundle {
+func setup(t testing.TB, d *db.DB) *bundle {
 	t.Helper()
 	b := &bundle{t: t, d: d}
 	b.clock.Store(noon.UnixMicro())
