@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -41,6 +42,9 @@ func (s *Service) look(ctx context.Context, id uuid.UUID) (page.Page, error) {
 	return p, err
 }
 
+// checkEvery is how often each Page is checked.
+const checkEvery = time.Hour
+
 // asking is one check under way.
 type asking struct {
 	*Service
@@ -52,6 +56,7 @@ type asking struct {
 // ends.
 func (s *Service) ask(ctx context.Context, of channel.Page) page.Check {
 	a := &asking{Service: s, of: of}
+	a.seen.Load = s.Graph.Load(of, checkEvery)
 	if app, ok := a.token(ctx); ok {
 		a.webhook(ctx, app)
 		a.getStarted(ctx)
@@ -74,7 +79,7 @@ func (a *asking) note(r channel.Result) bool {
 func (a *asking) token(ctx context.Context) (app string, ok bool) {
 	t, r := a.Graph.Inspect(ctx, a.of)
 	if r.Outcome == channel.StopTheLine && strings.HasPrefix(r.Code, "190") {
-		a.seen.Token, a.seen.Load = &page.TokenCheck{}, r.Load
+		a.seen.Token = &page.TokenCheck{}
 		return "", false
 	}
 	if !a.note(r) {

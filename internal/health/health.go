@@ -64,7 +64,7 @@ func (Leave) Kind() string { return "page.leave" }
 // New registers the service's jobs on the queue.
 func New(p Parts) *Service {
 	s := &Service{Parts: p, heard: map[uuid.UUID]time.Time{}}
-	queue.Keep(p.Queue, time.Hour, CheckAll{}, s.checkAll)
+	queue.Keep(p.Queue, checkEvery, CheckAll{}, s.checkAll)
 	queue.Handle(p.Queue, 0, func(ctx context.Context, job queue.Job[CheckOne]) error {
 		_, err := s.look(ctx, job.Args.Page)
 		if fault.Is(err, fault.NotFound) { // gone since

@@ -40,6 +40,7 @@ type bundle struct {
 	queue *queue.Queue
 	pages *page.Store
 	*health.Service
+	graph string // its address
 	clock atomic.Int64
 	logs  bytes.Buffer
 }
@@ -62,16 +63,23 @@ func setup(t *testing.T, d *db.DB, change func(*health.Parts)) *bundle {
 	log := slog.New(slog.NewTextHandler(&b.logs, nil))
 	b.queue = queue.New(d, log)
 	p := health.Parts{DB: d, Queue: b.queue, Pages: b.pages, App: appID, Log: log, Now: b.now}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	t.Cleanup(transport.CloseIdleConnections)
-	p.Graph, err = messenger.New(messenger.Settings{GraphURL: server.URL + "/graph", GraphVersion: "v25.0", AppID: appID, AppSecret: appSecret, VerifyToken: "v"}, transport)
-	require.NoError(t, err)
+	b.graph = server.URL + "/graph"
+	p.Graph = b.client(appSecret)
 	if change != nil {
 		change(&p)
 	}
 	b.Service = health.New(p)
 	require.NoError(t, b.queue.Open())
 	return b
+}
+
+func (b *bundle) client(secret string) *messenger.Client {
+	b.t.Helper()
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	b.t.Cleanup(transport.CloseIdleConnections)
+	c, err := messenger.New(messenger.Settings{GraphURL: b.graph, GraphVersion: "v25.0", AppID: appID, AppSecret: secret, VerifyToken: "v"}, transport)
+	require.NoError(b.t, err)
+	return c
 }
 
 func (b *bundle) drain() {
@@ -270,5 +278,32 @@ func TestWithoutMessengerThereIsNothingToCheck(t *testing.T) {
 		require.True(t, fault.Is(err, fault.NotFound), "%v", err)
 		require.NoError(t, b.Remove(t.Context(), p.ID))
 		b.drain()
+	})
+}
+
+func TestAWrongSecretOfTheAppIsNotTakenForADeadToken(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d, nil)
+		p := b.add()
+		b.Graph = b.client("another-secret")
+		p, codes := b.check(p.ID)
+		require.Equal(t, []string{"check_failed"}, codes)
+		require.Equal(t, page.TokenWorks, p.TokenHealth)
+		var stopped int
+		require.NoError(t, d.Read(t.Context()).Raw("SELECT COUNT(*) FROM lines WHERE stopped_at IS NOT NULL").Scan(&stopped).Error)
+		require.Zero(t, stopped)
+	})
+}
+
+func TestTheUseOfGraphsLimitsIsShown(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d, nil)
+		p := b.add()
+		b.sim.SetFaults(simulator.Graph, simulator.Faults{Usage: 85})
+		p, codes := b.check(p.ID)
+		require.Equal(t, 85, p.Health.Load)
+		require.Equal(t, []string{"usage_high"}, codes)
 	})
 }

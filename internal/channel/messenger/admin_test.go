@@ -140,7 +140,7 @@ func TestEveryCallCarriesTheProof(t *testing.T) {
 	c, err := messenger.New(set, nil)
 	require.NoError(t, err)
 	client := reflect.ValueOf(c)
-	silent := map[string]bool{"Kind": true, "MaxBatch": true}
+	silent := map[string]bool{"Kind": true, "MaxBatch": true, "Load": true}
 	for i := range client.NumMethod() {
 		name, method := client.Type().Method(i).Name, client.Method(i)
 		if silent[name] {
@@ -175,4 +175,19 @@ func arguments(t *testing.T, method reflect.Type) []reflect.Value {
 		}
 	}
 	return in
+}
+
+func TestTheLoadOfAPageIsThatOfItsLastMessage(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Business-Use-Case-Usage", `{"1":[{"type":"messenger","call_count":41,"total_cputime":3,"total_time":57}]}`)
+		_, _ = w.Write([]byte(`{"message_id":"m_1"}`))
+	}))
+	t.Cleanup(srv.Close)
+	client := newClient(t, srv.URL)
+	require.Zero(t, client.Load(somePage, time.Hour))
+	client.Send(t.Context(), window(2))
+	require.Equal(t, 57, client.Load(somePage, time.Hour))
+	require.Zero(t, client.Load(somePage, 0), "that was long ago")
+	require.Zero(t, client.Load(channel.Page{GraphID: "2"}, time.Hour))
 }

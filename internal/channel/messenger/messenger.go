@@ -44,6 +44,7 @@ type Client struct {
 	timeout   time.Duration
 	workers   int
 	transport *http.Transport
+	loads     loads
 }
 
 // New returns a client. A nil transport takes one tuned for the settings; a
@@ -63,6 +64,7 @@ func New(s Settings, transport *http.Transport) (*Client, error) {
 		timeout:   s.Timeout,
 		workers:   s.Concurrency,
 		transport: transport,
+		loads:     loads{saw: map[string]sighting{}},
 	}
 	if c.timeout <= 0 {
 		c.timeout = defaultTimeout
@@ -92,6 +94,7 @@ func (c *Client) Send(ctx context.Context, b channel.Batch) []channel.Result {
 	await := func(i int) bool { return !stopped.Load() && b.Await(ctx, i) && !stopped.Load() }
 	begun := wire.Each(c.workers, len(results), await, func(i int) {
 		results[i] = c.sendOne(ctx, d, &b, i)
+		c.loads.note(b.Page.GraphID, results[i].Load)
 		if results[i].Outcome == channel.StopTheLine {
 			stopped.Store(true)
 		}

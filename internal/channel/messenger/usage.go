@@ -4,8 +4,45 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
+
+	"beckon/internal/channel"
 )
+
+// loads remembers how much of Graph's limits the messages of each Page used up, by
+// what this process saw last.
+type loads struct {
+	mu  sync.Mutex
+	saw map[string]sighting
+}
+
+type sighting struct {
+	percent int
+	at      time.Time
+}
+
+func (l *loads) note(page string, percent int) {
+	if percent == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.saw[page] = sighting{percent, time.Now()}
+}
+
+// Load is how many percent of Graph's limits were used up when a message of the
+// Page was last sent by this process; 0 when that is longer ago than within, or
+// when Graph did not say.
+func (c *Client) Load(page channel.Page, within time.Duration) int {
+	c.loads.mu.Lock()
+	defer c.loads.mu.Unlock()
+	last := c.loads.saw[page.GraphID]
+	if time.Since(last.at) > within {
+		return 0
+	}
+	return last.percent
+}
 
 // usage is how much of a limit is used up, in percent, as Graph's headers say.
 type usage struct {
