@@ -123,35 +123,78 @@ type BindResult struct {
 	ContactID uuid.UUID
 }
 
+// Claim is a PSID that came with the personal code of a contact.
+type Claim struct {
+	ContactID uuid.UUID
+	PSID      string
+}
+
 // Bind ties a PSID to the contact whose personal code it came with. It is a
 // Conflict, to be reported and never guessed about, when the contact has
 // another PSID on the page or is gone, or when another identified contact
 // holds the PSID. A PSID that cannot be one is a fault.
 func (s *Store) Bind(ctx context.Context, tx *db.Tx, contactID, page uuid.UUID, psid string) (BindResult, error) {
-	it := s.check(Draft{Messenger: []MessengerID{{page, psid}}}, change, origin{source: "messenger", at: s.now()})
-	it.id = contactID
-	results, err := s.settle(ctx, tx, []item{it})
+	out, err := s.BindAll(ctx, tx, page, []Claim{{contactID, psid}})
 	if err != nil {
 		return BindResult{}, err
 	}
-	switch r := results[0]; {
-	case r.Err != nil && fault.Is(r.Err, fault.Invalid):
-		return BindResult{}, r.Err
-	case r.Err != nil:
-		return s.standAlone(ctx, tx, page, psid)
-	case r.Merged:
-		return BindResult{Merged, r.ContactID}, nil
-	case r.Attached:
-		return BindResult{Attached, r.ContactID}, nil
-	default:
-		return BindResult{Same, r.ContactID}, nil
-	}
+	return out[0], nil
 }
 
-func (s *Store) standAlone(ctx context.Context, tx *db.Tx, page uuid.UUID, psid string) (BindResult, error) {
-	ids, err := s.FindOrMake(ctx, tx, page, []string{psid})
-	if err != nil {
-		return BindResult{}, err
+// BindAll is Bind for many claims on a page, one after the other, with a number of
+// statements that does not depend on how many there are. A PSID that cannot be one
+// is a fault, and none is bound.
+func (s *Store) BindAll(ctx context.Context, tx *db.Tx, page uuid.UUID, claims []Claim) ([]BindResult, error) {
+	if len(claims) == 0 {
+		return nil, nil
 	}
-	return BindResult{Conflict, ids[psid]}, nil
+	items := make([]item, len(claims))
+	for i, c := range claims {
+		items[i] = s.check(Draft{Messenger: []MessengerID{{page, c.PSID}}}, change, origin{source: "messenger", at: s.now()})
+		items[i].id = c.ContactID
+	}
+	results, err := s.settle(ctx, tx, items)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]BindResult, len(claims))
+	var alone []string
+	for i, r := range results {
+		switch {
+		case fault.Is(r.Err, fault.Invalid):
+			return nil, r.Err
+		case r.Err != nil:
+			out[i].Outcome, alone = Conflict, append(alone, claims[i].PSID)
+		default:
+			out[i] = BindResult{bindingOf(r), r.ContactID}
+		}
+	}
+	return out, s.standAlone(ctx, tx, page, alone, claims, out)
+}
+
+func bindingOf(r Result) Binding {
+	switch {
+	case r.Merged:
+		return Merged
+	case r.Attached:
+		return Attached
+	}
+	return Same
+}
+
+// standAlone gives those whose claim was refused contacts of their own.
+func (s *Store) standAlone(ctx context.Context, tx *db.Tx, page uuid.UUID, psids []string, claims []Claim, out []BindResult) error {
+	if len(psids) == 0 {
+		return nil
+	}
+	ids, err := s.FindOrMake(ctx, tx, page, psids)
+	if err != nil {
+		return err
+	}
+	for i := range out {
+		if out[i].Outcome == Conflict {
+			out[i].ContactID = ids[claims[i].PSID]
+		}
+	}
+	return nil
 }

@@ -189,21 +189,35 @@ func (s *Store) Home(ctx context.Context, id int64) (Home, error) {
 	return h, err
 }
 
-// HomeIn is Home inside a transaction; a delivery that is unknown or given up
-// has no home and is no error.
-func (s *Store) HomeIn(tx *db.Tx, id int64) (Home, error) {
-	h, err := home(tx.DB, "deliveries d", "d.contact_id", "d.id = ?", id)
-	if errors.Is(err, ErrNone) {
-		return Home{}, nil
+// HomesIn is Home for many deliveries inside a transaction; one that is unknown or
+// given up has no home and is left out.
+func (s *Store) HomesIn(tx *db.Tx, ids []int64) (map[int64]Home, error) {
+	if len(ids) == 0 {
+		return nil, nil
 	}
-	return h, err
+	var rows []struct {
+		ID int64
+		Home
+	}
+	err := tx.Raw("SELECT d.id, d.contact_id, "+homeColumns+" FROM ? JOIN deliveries d ON d.id = v.id "+homeJoins, tx.Values("v", db.Int64s("id", ids))).Scan(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("find the pages of deliveries: %w", err)
+	}
+	out := make(map[int64]Home, len(rows))
+	for _, r := range rows {
+		out[r.ID] = r.Home
+	}
+	return out, nil
 }
+
+const (
+	homeColumns = `p.id AS page_id, p.name AS page_name, CASE WHEN p.username <> '' THEN p.username ELSE p.facebook_page_id END AS m_me`
+	homeJoins   = "JOIN campaigns c ON c.id = d.campaign_id JOIN pages p ON p.id = c.page_id"
+)
 
 func home(q *gorm.DB, from, contact, where string, args ...any) (Home, error) {
 	var h []Home
-	err := q.Raw(`SELECT `+contact+` AS contact_id, p.id AS page_id, p.name AS page_name,
-			CASE WHEN p.username <> '' THEN p.username ELSE p.facebook_page_id END AS m_me
-		FROM `+from+` JOIN campaigns c ON c.id = d.campaign_id JOIN pages p ON p.id = c.page_id WHERE `+where, args...).Scan(&h).Error
+	err := q.Raw("SELECT "+contact+" AS contact_id, "+homeColumns+" FROM "+from+" "+homeJoins+" WHERE "+where, args...).Scan(&h).Error
 	if err != nil {
 		return Home{}, fmt.Errorf("find a delivery's page: %w", err)
 	}

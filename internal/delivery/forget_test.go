@@ -300,8 +300,8 @@ func TestLinksOfGivenUpDeliveriesStillLeadHome(t *testing.T) {
 			require.ErrorIs(t, err, delivery.ErrNone)
 		}
 		b.tx(func(tx *db.Tx) error {
-			h, err := b.HomeIn(tx, 5)
-			require.Zero(t, h)
+			homes, err := b.HomesIn(tx, []int64{5})
+			require.Empty(t, homes)
 			return err
 		})
 	})

@@ -108,14 +108,30 @@ func requestOf(payload string) (uuid.UUID, bool) {
 	return id, ok && err == nil
 }
 
-// requestTopic returns "" for a request that is not there.
-func requestTopic(ctx context.Context, tx *db.Tx, id uuid.UUID) (string, error) {
-	var topics []string
-	err := tx.WithContext(ctx).Raw("SELECT topic FROM opt_in_requests WHERE id = ?", id).Scan(&topics).Error
-	if err != nil {
-		return "", fmt.Errorf("find opt-in request: %w", err)
+// topicsOfRequests returns the topics of the requests that payloads name, by request.
+func topicsOfRequests(ctx context.Context, tx *db.Tx, payloads []string) (map[uuid.UUID]string, error) {
+	var ids []uuid.UUID
+	for _, p := range payloads {
+		if id, ours := requestOf(p); ours {
+			ids = append(ids, id)
+		}
 	}
-	return strings.Join(topics, ""), nil // at most one
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	var rows []struct {
+		ID    uuid.UUID
+		Topic string
+	}
+	err := tx.WithContext(ctx).Raw("SELECT r.id, r.topic FROM ? JOIN opt_in_requests r ON r.id = v.id", tx.Values("v", db.UUIDs("id", ids))).Scan(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("find opt-in requests: %w", err)
+	}
+	out := make(map[uuid.UUID]string, len(rows))
+	for _, r := range rows {
+		out[r.ID] = r.Topic
+	}
+	return out, nil
 }
 
 // open writes a request down as being sent, if it may be: it returns the

@@ -142,26 +142,42 @@ func (p TopicPatch) applied(t Topic, now time.Time) Topic {
 // What is granted for them is no permission for campaigns.
 const TestPayload = "bk:test:"
 
-// TopicOf tells which topic an opt-in's payload belongs to, and the request it
-// answers when the payload was set by us. A payload nobody knows belongs to
+// Asked is what somebody was asked for: a topic and, when the question was ours,
+// the request.
+type Asked struct {
+	Topic   string
+	Request uuid.UUID
+}
+
+// TopicsOf tells which topics the payloads of opt-ins belong to, and the requests
+// they answer when the payloads were set by us. A payload nobody knows belongs to
 // Unsorted.
-func (s *Store) TopicOf(ctx context.Context, tx *db.Tx, payload string) (topic string, request uuid.UUID, err error) {
-	if id, ok := requestOf(payload); ok {
-		topic, err = requestTopic(ctx, tx, id)
-		if err != nil || topic != "" {
-			return topic, id, err
-		}
+func (s *Store) TopicsOf(ctx context.Context, tx *db.Tx, payloads []string) (map[string]Asked, error) {
+	out := make(map[string]Asked, len(payloads))
+	if len(payloads) == 0 {
+		return out, nil
+	}
+	requests, err := topicsOfRequests(ctx, tx, payloads)
+	if err != nil {
+		return nil, err
 	}
 	var all []Topic
 	if err := tx.WithContext(ctx).Raw("SELECT " + topicCols + " FROM topics").Scan(&all).Error; err != nil {
-		return "", uuid.Nil, fmt.Errorf("find the topic of a payload: %w", err)
+		return nil, fmt.Errorf("find the topics of payloads: %w", err)
 	}
-	for _, t := range all {
-		if t.Slug == payload || slices.Contains(t.Payloads, payload) {
-			return t.Slug, uuid.Nil, nil
+	for _, p := range payloads {
+		out[p] = Asked{Topic: Unsorted}
+		for _, t := range all {
+			if t.Slug == p || slices.Contains(t.Payloads, p) {
+				out[p] = Asked{Topic: t.Slug}
+				break
+			}
+		}
+		if id, ours := requestOf(p); ours && requests[id] != "" {
+			out[p] = Asked{requests[id], id}
 		}
 	}
-	return Unsorted, uuid.Nil, nil
+	return out, nil
 }
 
 func topicIn(tx *db.Tx, slug string) (Topic, error) {

@@ -129,65 +129,84 @@ func windows(events []channel.Event) map[string]time.Time {
 // returns binds people who came by a personal link to their contacts. It runs
 // first, so that what they did in the same callback counts for those.
 func (i *Inbox) returns(ctx context.Context, tx *db.Tx, page uuid.UUID, events []channel.Event) ([]channel.Reaction, error) {
+	came, err := i.came(tx, page, events)
+	if err != nil {
+		return nil, err
+	}
+	claims := make([]contact.Claim, len(came))
+	for n, c := range came {
+		claims[n] = c.Claim
+	}
+	bound, err := i.Contacts.BindAll(ctx, tx, page, claims)
+	if err != nil {
+		return nil, err
+	}
 	var seen []delivery.Seen
+	for n, b := range bound {
+		if b.Outcome == contact.Conflict {
+			i.Log.WarnContext(ctx, "a personal link was used by somebody else", "delivery_id", came[n].Delivery, "contact_id", b.ContactID)
+			continue
+		}
+		seen = append(seen, came[n].Seen)
+	}
+	return i.Ledger.Returned(tx, seen)
+}
+
+// comer is somebody who came by a personal link.
+type comer struct {
+	delivery.Seen
+	contact.Claim
+}
+
+// came finds those who came by personal links of the Page: not by somebody else's
+// ref, a made-up one, or one of another Page.
+func (i *Inbox) came(tx *db.Tx, page uuid.UUID, events []channel.Event) ([]comer, error) {
+	var all []comer
+	var ids []int64
 	for _, ev := range events {
 		// A link of ours proves its return in standby too, where it opens nothing.
 		if ev.Ref == "" || !fromPerson(ev) && (ev.Kind != channel.EventStandby || ev.PSID == "") {
 			continue
 		}
-		id, err := i.bind(ctx, tx, page, ev)
-		if err != nil {
-			return nil, err
-		}
-		if id != 0 {
-			seen = append(seen, delivery.Seen{Delivery: id, At: ev.At})
+		if id, genuine := i.Links.Parse(ev.Ref); genuine {
+			all, ids = append(all, comer{delivery.Seen{Delivery: id, At: ev.At}, contact.Claim{PSID: ev.PSID}}), append(ids, id)
 		}
 	}
-	return i.Ledger.Returned(tx, seen)
-}
-
-// bind returns the delivery whose link brought its contact back. It is 0 for
-// somebody else's ref, a made-up one, one of another Page, and one that somebody
-// else has used.
-func (i *Inbox) bind(ctx context.Context, tx *db.Tx, page uuid.UUID, ev channel.Event) (int64, error) {
-	id, genuine := i.Links.Parse(ev.Ref)
-	if !genuine {
-		return 0, nil
-	}
-	home, err := i.Ledger.HomeIn(tx, id)
-	if err != nil || home.PageID != page {
-		return 0, err
-	}
-	bound, err := i.Contacts.Bind(ctx, tx, home.ContactID, page, ev.PSID)
+	slices.Sort(ids)
+	homes, err := i.Ledger.HomesIn(tx, slices.Compact(ids))
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	if bound.Outcome == contact.Conflict {
-		i.Log.WarnContext(ctx, "a personal link was used by somebody else", "delivery_id", id, "contact_id", bound.ContactID)
-		return 0, nil
+	var out []comer
+	for _, c := range all {
+		if home := homes[c.Delivery]; home.PageID == page {
+			c.ContactID = home.ContactID
+			out = append(out, c)
+		}
 	}
-	return id, nil
+	return out, nil
 }
 
 // grants stores the one-time tokens of opt-ins, but for those of self-tests.
 // Opt-ins to recurring messages carry a token too, even when they end them.
 func (i *Inbox) grants(ctx context.Context, tx *db.Tx, page uuid.UUID, people map[string]uuid.UUID, events []channel.Event) error {
-	var out []token.Grant
+	var given []channel.Event
+	var payloads []string
 	for _, ev := range events {
-		if ev.Kind != channel.EventOptIn || ev.OptInType != channel.OptInOneTime || ev.Token == "" || strings.HasPrefix(ev.Payload, token.TestPayload) {
-			continue
+		if ev.Kind == channel.EventOptIn && ev.OptInType == channel.OptInOneTime && ev.Token != "" && !strings.HasPrefix(ev.Payload, token.TestPayload) {
+			given, payloads = append(given, ev), append(payloads, ev.Payload)
 		}
-		topic, request, err := i.Tokens.TopicOf(ctx, tx, ev.Payload)
-		if err != nil {
-			return err
-		}
-		out = append(out, token.Grant{ContactID: people[ev.PSID], PageID: page, Topic: topic, Value: ev.Token,
-			Source: token.FromWebhook, GrantedAt: ev.At, RequestID: request})
 	}
-	if len(out) == 0 {
-		return nil
+	asked, err := i.Tokens.TopicsOf(ctx, tx, payloads)
+	if err != nil {
+		return err
 	}
-	_, err := i.Tokens.Grant(ctx, tx, out)
+	out := make([]token.Grant, len(given))
+	for n, ev := range given {
+		out[n] = token.Grant{ContactID: people[ev.PSID], PageID: page, Topic: asked[ev.Payload].Topic, Value: ev.Token,
+			Source: token.FromWebhook, GrantedAt: ev.At, RequestID: asked[ev.Payload].Request}
+	}
+	_, err = i.Tokens.Grant(ctx, tx, out)
 	return err
 }
 
