@@ -80,6 +80,7 @@ func (s *standIn) serve(ctx context.Context, out io.Writer) error {
 func standInSettings(sim *simulator.Simulator, c simulator.Config, base string) []string {
 	return []string{
 		"META_GRAPH_URL=" + base + "/graph",
+		"META_APP_ID=" + c.AppID,
 		"META_APP_SECRET=" + c.AppSecret,
 		"META_VERIFY_TOKEN=" + c.VerifyToken,
 		"TWILIO_API_URL=" + base + "/twilio",
