@@ -2,6 +2,7 @@ package dispatch_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -63,5 +64,31 @@ func TestAThreadThatWasTakenMeanwhile(t *testing.T) {
 		got, attempts := b.of(c, who)
 		require.Equal(t, channel.LaneEmail, got.Lane)
 		require.Len(t, attempts, 1)
+	})
+}
+
+// TestGraphTellsThatAThreadIsHeld has another app take the thread unheard: the
+// message is refused, and the person is left alone from then on.
+func TestGraphTellsThatAThreadIsHeld(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d, options{})
+		who := b.make(human{window: true, tokens: 1, phone: "new"})
+		_ = b.sim.HandOver(t.Context(), graphPage, who.psid, "200200") // nobody is there to be told
+		c := b.draft(nil)
+		b.start(c)
+		b.drain()
+		got, _ := b.of(c, who)
+		require.Equal(t, delivery.Pending, got.State, "the other app may be done in a moment")
+		at, err := b.contacts.Addresses(t.Context(), who.id)
+		require.NoError(t, err)
+		require.True(t, at[who.id][0].Held(b.now()))
+
+		b.advance(11 * time.Minute)
+		b.drain()
+		got, _ = b.of(c, who)
+		require.Equal(t, channel.LaneSMS, got.Lane)
+		require.Equal(t, delivery.Accepted, got.State)
+		require.Equal(t, map[token.Status]int{token.Available: 1}, b.tokenStates(who))
 	})
 }
