@@ -46,8 +46,8 @@ import (
 	"beckon/internal/simulator"
 	"beckon/internal/thread"
 	"beckon/internal/token"
-	"beckon/internal/utility"
 	"beckon/internal/trail"
+	"beckon/internal/utility"
 	"beckon/internal/webhook"
 )
 
