@@ -17,11 +17,12 @@ import (
 	"beckon/internal/token"
 )
 
-func (b *bundle) known(name page.Capability) page.Known {
+// known is what is known of the Page's one-time messages.
+func (b *bundle) known() page.Known {
 	b.t.Helper()
 	p, err := b.pages.Get(b.t.Context(), b.page.ID)
 	require.NoError(b.t, err)
-	return p.Capabilities[name]
+	return p.Capabilities[page.OneTime]
 }
 
 func (b *bundle) capabilityEvents() (n int) {
@@ -56,7 +57,7 @@ func TestAPageWithOneTimeMessagesOffSendsOnItsOtherLanesAndBurnsNoToken(t *testi
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		b := setup(t, d, options{})
-		b.capable(page.OneTime, page.Off)
+		b.oneTime(page.Off)
 		inWindow, byPhone := b.crowd(4, human{window: true, tokens: 1}), b.crowd(5, human{tokens: 2, phone: "new"})
 		byMail, nobody := b.crowd(6, human{tokens: 1, email: "new"}), b.crowd(3, human{tokens: 1})
 		c := b.draft(nil)
@@ -88,7 +89,7 @@ func TestALaneThatTurnsOutToBeOffBurnsAFewTokensAndNoMore(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		b := setup(t, d, options{size: dispatch.Sizes{Page: 60, Batch: 60, Parallel: 4}})
-		b.capable(page.OneTime, page.Unknown)
+		b.oneTime(page.Unknown)
 		people := b.crowd(60, human{tokens: 1, phone: "new"})
 		for _, who := range people {
 			b.sim.Refuse(simulator.Graph, who.psid, "100")
@@ -96,8 +97,8 @@ func TestALaneThatTurnsOutToBeOffBurnsAFewTokensAndNoMore(t *testing.T) {
 		before := b.capabilityEvents()
 		r := b.sendOut(b.draft(nil))
 		require.Equal(t, 60, r.Lanes[channel.LaneSMS].Total, "everybody is reached, on the next lane")
-		require.Equal(t, page.Off, b.known(page.OneTime).State)
-		require.Equal(t, page.BySend, b.known(page.OneTime).How)
+		require.Equal(t, page.Off, b.known().State)
+		require.Equal(t, page.BySend, b.known().How)
 		require.Equal(t, before+1, b.capabilityEvents())
 		lost := b.tokensOf(people)
 		require.Equal(t, 60, lost[token.Void]+lost[token.Available])
@@ -109,15 +110,15 @@ func TestTheFirstMessageTakenProvesALane(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		b := setup(t, d, options{})
-		b.capable(page.OneTime, page.Unknown)
+		b.oneTime(page.Unknown)
 		dead, alive := b.crowd(4, human{tokens: 1, phone: "new"}), b.crowd(30, human{tokens: 1})
 		for _, who := range dead {
 			b.sim.Refuse(simulator.Graph, who.psid, "100")
 		}
 		r := b.sendOut(b.draft(nil))
 		require.Equal(t, []int{30, 4}, []int{r.Lanes[channel.OneTime].Total, r.Lanes[channel.LaneSMS].Total})
-		require.Equal(t, page.Works, b.known(page.OneTime).State)
-		require.Equal(t, page.BySend, b.known(page.OneTime).How)
+		require.Equal(t, page.Works, b.known().State)
+		require.Equal(t, page.BySend, b.known().How)
 		require.Equal(t, map[token.Status]int{token.Spent: 30}, b.tokensOf(alive))
 	})
 }
