@@ -19,6 +19,7 @@ import (
 // run for them.
 type soul struct {
 	psid    string
+	known   bool     // from the beginning
 	sent    []flight // on Messenger
 	links   []flight // by text or mail
 	forward int64    // a personal link of somebody else who is in Messenger already
@@ -50,6 +51,7 @@ func (b *bundle) populate(n int) []soul {
 	souls, crm, anonymous := make([]soul, n), make([]uuid.UUID, n), make([]uuid.UUID, n)
 	for i := range souls {
 		souls[i].psid = fmt.Sprintf("246801357%05d", i)
+		souls[i].known = i%kinds == member || i%kinds == twofold || i%kinds == both
 	}
 	b.tx(func(tx *db.Tx) error { return b.settlePeople(tx, souls, crm, anonymous) })
 	hours := func(n float64) time.Time { return noon.Add(-time.Duration(n * float64(time.Hour))) }
@@ -277,7 +279,45 @@ func (s *story) live(p soul) {
 	for range s.IntN(2) {
 		s.grants(p, any(), []string{"courses", "ASK_COURSES", "another-bots", ""}[s.IntN(4)])
 	}
+	if s.often(0.3) {
+		s.allows(p, any())
+	}
+	if p.known && s.often(0.5) {
+		s.handsOver(p, any())
+	}
 	s.noise(p, any())
+}
+
+// allows is a recurring permission: given, and then renewed, stopped and resumed.
+func (s *story) allows(p soul, at time.Time) {
+	permission := func(at time.Time, more string) {
+		s.does(p, at, `"optin":{"type":"notification_messages","payload":"courses","title":"News","notification_messages_token":"nm-%s","token_expiry_timestamp":%d%s}`,
+			p.psid, at.AddDate(0, 6, 0).UnixMilli(), more)
+	}
+	permission(at, `,"user_token_status":"NOT_REFRESHED"`)
+	for _, more := range []string{`,"user_token_status":"REFRESHED"`, `,"notification_messages_status":"STOP NOTIFICATIONS"`, `,"notification_messages_status":"RESUME_NOTIFICATIONS"`} {
+		if at = s.later(at, time.Hour); s.often(0.6) {
+			permission(at, more)
+		}
+	}
+}
+
+// handsOver has the thread go back and forth between us, another bot and a
+// human.
+func (s *story) handsOver(p soul, at time.Time) {
+	for range 1 + s.IntN(4) {
+		at = s.later(at, time.Hour)
+		switch s.IntN(4) {
+		case 0:
+			s.does(p, at, `"pass_thread_control":{"previous_owner_app_id":"7","new_owner_app_id":"8"}`)
+		case 1:
+			s.does(p, at, `"take_thread_control":{"previous_owner_app_id":"8","new_owner_app_id":"7"}`)
+		case 2:
+			s.add("messaging", "5001", p.psid, at, `"message":{"mid":"m_human","is_echo":true,"app_id":263902037430900,"text":"Hello"}`)
+		default:
+			s.add("standby", p.psid, "5001", at, `"message":{"mid":"m_human","text":"Hello, human"}`)
+		}
+	}
 }
 
 func (s *story) grants(p soul, at time.Time, payload string) {
@@ -289,17 +329,17 @@ func (s *story) grants(p soul, at time.Time, payload string) {
 func (s *story) noise(p soul, at time.Time) {
 	switch s.IntN(12) {
 	case 0:
-		s.add("standby", p.psid, "5001", at, `"message":{"mid":"m_human","text":"Hello, human"}`)
+		s.add("messaging", "5001", "5001", at, `"policy_enforcement":{"action":"block"}`)
 	case 1:
-		s.add("standby", "5001", p.psid, at, `"message":{"mid":"m_human","is_echo":true,"app_id":263902037430900,"text":"Hello"}`)
+		s.add("standby", p.psid, "5001", at, `"delivery":{"watermark":%d}`, at.UnixMilli())
 	case 2:
 		s.add("messaging", "5001", p.psid, at, `"message":{"mid":"m_bot","is_echo":true,"app_id":8,"metadata":"theirs","text":"Hello"}`)
 	case 3:
 		s.does(p, at, `"reaction":{"mid":"m_x","action":"unreact"}`)
 	case 4:
-		s.does(p, at, `"pass_thread_control":{"new_owner_app_id":"8","metadata":"m"}`)
+		s.does(p, at, `"request_thread_control":{"requested_owner_app_id":"8","metadata":"m"}`)
 	case 5:
-		s.does(p, at, `"optin":{"type":"notification_messages","payload":"courses","notification_messages_token":"nm-%s","notification_messages_status":"STOP_NOTIFICATIONS"}`, p.psid)
+		s.does(p, at, `"app_roles":{"8":["primary_receiver"]}`)
 	case 6:
 		s.does(p, at, `"optin":{"ref":"plugin","user_ref":"u"}`)
 	case 7:
