@@ -416,3 +416,61 @@ func TestListThatIsRefusedChangesNothing(t *testing.T) {
 		require.True(t, fault.HasCode(err, "sync_not_found"))
 	})
 }
+
+func TestStopThatNamesNoTokenEndsAllOfThePage(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := recurringSetup(t, d)
+		b.hear(b.given("a", 0), b.given("b", 0), b.given("later", 9))
+		all := b.ends("", channel.StatusStop, 5)
+		for range 2 {
+			b.hear(all, b.ends("b", channel.StatusResume, 6))
+			require.Equal(t, 1, b.count("status = 'stopped'"))
+			require.Equal(t, 2, b.count("status = 'live'"), "what was said later counts")
+		}
+		stranger := all
+		stranger.PSID = "nobody"
+		b.hear(stranger)
+	})
+}
+
+// asker notes which kind it was asked for.
+type asker struct{ asked []string }
+
+func (a *asker) AskOptIn(context.Context, channel.Page, string, string, string) channel.Result {
+	a.asked = append(a.asked, "one_time")
+	return channel.Result{Outcome: channel.Accepted}
+}
+
+func (a *asker) AskRecurring(context.Context, channel.Page, string, string, string) channel.Result {
+	a.asked = append(a.asked, "recurring")
+	return channel.Result{Outcome: channel.Accepted}
+}
+
+func TestOnePersonIsAskedOneKindInTheGuardTime(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		k, a := inWindow(t, d), &asker{}
+		s := token.NewService(k.store, token.Options{Pages: pages{k.page}, Asker: a, Recurring: a})
+		k.ask.Kind = token.AskRecurring
+		k.exec(t, "INSERT INTO capabilities (page_id, name, state, how, known_at) VALUES (?, 'recurring', 'off', 'region', ?)", k.page, k.now)
+		_, err := s.Ask(t.Context(), k.ask)
+		require.True(t, fault.HasCode(err, "capability_off"))
+		k.exec(t, "UPDATE capabilities SET name = 'one_time'")
+		r, err := s.Ask(t.Context(), k.ask)
+		require.NoError(t, err, "that one-time messages are off says nothing of recurring ones")
+		require.Equal(t, token.AskRecurring, r.Kind)
+		k.exec(t, "DELETE FROM capabilities")
+		k.ask.Kind = ""
+		_, err = s.Ask(t.Context(), k.ask)
+		require.True(t, fault.HasCode(err, "asked_recently"), "for the same topic, whatever the kind")
+		k.exec(t, "DELETE FROM opt_in_requests")
+		r, err = s.Ask(t.Context(), k.ask)
+		require.NoError(t, err)
+		require.Equal(t, token.AskOneTime, r.Kind)
+		require.Equal(t, []string{"recurring", "one_time"}, a.asked)
+		k.ask.Kind = token.AskRecurring
+		_, err = k.service.Ask(t.Context(), k.ask)
+		require.True(t, fault.HasCode(err, "channel_absent"))
+	})
+}
