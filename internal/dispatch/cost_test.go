@@ -7,9 +7,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"beckon/internal/channel"
 	"beckon/internal/db"
 	"beckon/internal/db/dbtest"
 	"beckon/internal/dispatch"
+	"beckon/internal/page"
 )
 
 // TestABatchCostsAFixedNumberOfStatements sends one chunk on each lane, small
@@ -20,7 +22,7 @@ func TestABatchCostsAFixedNumberOfStatements(t *testing.T) {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			few, many := statements(t, engine, 3), statements(t, engine, 100)
-			t.Logf("%s: SQL statements per batch, mean over one batch on each of four lanes: %.1f with 3 people in each, %.1f with 100", engine, float64(few)/4, float64(many)/4)
+			t.Logf("%s: SQL statements per batch, mean over one batch on each of six lanes: %.1f with 3 people in each, %.1f with 100", engine, float64(few)/6, float64(many)/6)
 			require.Equal(t, few, many)
 		})
 	}
@@ -51,8 +53,13 @@ func statements(t *testing.T, engine string, perLane int) int64 {
 		b.make(human{tokens: 1})
 		b.make(human{phone: "new"})
 		b.make(human{email: "new"})
+		b.make(human{permit: true})
+		b.make(human{psid: true})
 	}
-	c := b.draft(nil)
+	b.template(channel.TemplateApproved)
+	b.capable(page.Recurring, page.Works) // else chunks are small, and there are more of them
+	b.capable(page.Utility, page.Works)
+	c := b.draft(by(channel.Window, channel.OneTime, channel.Recurring, channel.LaneSMS, channel.LaneEmail, channel.Utility))
 	b.start(c)
 	require.NoError(t, b.engine.PlanNow(t.Context(), c.ID))
 	counting.Store(true)
