@@ -6,7 +6,7 @@ import "beckon/internal/selftest"
 func (a *app) wireSelfTests() {
 	p := selftest.Parts{DB: a.db, Queue: a.queue, Box: a.box, Pages: a.pages, Tokens: a.tokens, Now: now}
 	if s := a.speaker(); s != nil {
-		p.Asker, p.Speaker = a.channels.asker(), s
+		p.Asker, p.Speaker = a.channels.messenger, s
 	}
 	a.selfTests = selftest.New(p)
 }

@@ -7,6 +7,7 @@ import (
 
 	"beckon/internal/api/gen"
 	"beckon/internal/fault"
+	"beckon/internal/page"
 	"beckon/internal/selftest"
 	"beckon/internal/token"
 )
@@ -19,7 +20,7 @@ func (s *Server) StartSelfTest(ctx context.Context, r gen.StartSelfTestRequestOb
 	if _, err := s.Pages.Get(ctx, r.ID); err != nil {
 		return nil, err
 	}
-	who := selftest.Tester{PSID: orZero(r.Body.PSID), ContactID: orZero(r.Body.ContactID)}
+	who := selftest.Tester{PSID: orZero(r.Body.PSID), ContactID: orZero(r.Body.ContactID), Capability: page.Capability(orZero(r.Body.Capability))}
 	if (who.PSID == "") == (who.ContactID == uuid.Nil) {
 		return nil, errTester
 	}

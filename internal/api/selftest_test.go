@@ -22,7 +22,10 @@ func TestASelfTestIsStartedAndShown(t *testing.T) {
 		require.Equal(t, town.people["amy"].ID, began.ContactID)
 		require.Equal(t, began, ask[gen.SelfTest](s, 200, "GET", at, ""))
 		again := ask[gen.SelfTest](s, 201, "POST", at, `{"contact_id":"`+town.people["ben"].ID.String()+`","capability":"one_time"}`)
+		require.Equal(t, gen.SelfTestCapabilityOneTime, again.Capability)
 		require.Equal(t, again.ID, ask[gen.SelfTest](s, 200, "GET", at, "").ID, "the last one")
+		other := ask[gen.SelfTest](s, 201, "POST", at, `{"psid":"1001","capability":"recurring"}`)
+		require.Equal(t, gen.SelfTestCapabilityRecurring, other.Capability)
 	})
 }
 

@@ -170,6 +170,7 @@ var moves = [...]string{
 	"UPDATE tokens SET contact_id = v.into_id FROM ? WHERE contact_id = v.id",
 	"UPDATE recurring_tokens SET contact_id = v.into_id FROM ? WHERE contact_id = v.id",
 	"UPDATE opt_in_requests SET contact_id = v.into_id FROM ? WHERE contact_id = v.id",
+	"UPDATE self_tests SET contact_id = v.into_id FROM ? WHERE contact_id = v.id",
 	`UPDATE deliveries SET contact_id = v.into_id FROM ? WHERE contact_id = v.id AND NOT EXISTS (
 		SELECT 1 FROM deliveries d WHERE d.campaign_id = deliveries.campaign_id AND d.contact_id = v.into_id)`,
 	`UPDATE follow_ups SET contact_id = v.into_id FROM ? WHERE contact_id = v.id AND NOT EXISTS (

@@ -25,10 +25,10 @@ const markPrefix = "test:"
 // out of which nobody knew. It can be told twice and in any order.
 func (s *Service) Hear(ctx context.Context, tx *db.Tx, h channel.Heard) error {
 	var echoes []uuid.UUID
-	taps := map[uuid.UUID]string{}
+	taps := map[uuid.UUID]tap{}
 	for _, ev := range h.Events {
-		if id, ok := idAfter(token.TestPayload, ev.Payload); ok && ev.Kind == channel.EventOptIn && ev.OptInType == channel.OptInOneTime && ev.Token != "" {
-			taps[id] = ev.Token
+		if id, ok := idAfter(token.TestPayload, ev.Payload); ok && ev.Kind == channel.EventOptIn && ev.Token != "" {
+			taps[id] = tap{ev.Token, given(ev.OptInType)}
 		}
 		if id, ok := idAfter(markPrefix, ev.Mark); ok && ev.Kind == channel.EventEcho {
 			echoes = append(echoes, id)
@@ -40,6 +40,23 @@ func (s *Service) Hear(ctx context.Context, tx *db.Tx, h channel.Heard) error {
 	return s.echoed(tx, h.Page, echoes)
 }
 
+// tap is a token, and what it is good for.
+type tap struct {
+	value string
+	of    page.Capability
+}
+
+// given is what an opt-in of that type gives.
+func given(optIn string) page.Capability {
+	switch optIn {
+	case channel.OptInOneTime:
+		return page.OneTime
+	case channel.OptInRecurring:
+		return page.Recurring
+	}
+	return ""
+}
+
 func idAfter(prefix, text string) (uuid.UUID, bool) {
 	rest, ok := strings.CutPrefix(text, prefix)
 	id, err := uuid.Parse(rest)
@@ -47,23 +64,24 @@ func idAfter(prefix, text string) (uuid.UUID, bool) {
 }
 
 // tapped keeps the tokens of tests that wait, each with the job that uses it.
-func (s *Service) tapped(ctx context.Context, tx *db.Tx, pageID uuid.UUID, taps map[uuid.UUID]string) error {
+func (s *Service) tapped(ctx context.Context, tx *db.Tx, pageID uuid.UUID, taps map[uuid.UUID]tap) error {
 	if len(taps) == 0 {
 		return nil
 	}
 	var ids []uuid.UUID
 	var sealed [][]byte
-	for id, value := range taps {
-		one, err := s.Box.Seal(value, sealedAs)
+	var of []string
+	for id, t := range taps {
+		one, err := s.Box.Seal(t.value, sealedAs)
 		if err != nil {
 			return fmt.Errorf("keep the token of a self-test: %w", err)
 		}
-		ids, sealed = append(ids, id), append(sealed, one)
+		ids, sealed, of = append(ids, id), append(sealed, one), append(of, string(t.of))
 	}
 	var moved []uuid.UUID
 	err := tx.Raw(`UPDATE self_tests SET state = 'sending', token = v.value, updated_at = ? FROM ?
-		WHERE self_tests.id = v.id AND self_tests.page_id = ? AND self_tests.state IN ('asking', 'waiting') AND self_tests.asked_at > ?
-		RETURNING self_tests.id`, s.moment(), tx.Values("v", db.UUIDs("id", ids), db.Blobs("value", sealed)), pageID, s.moment().Add(-lasts)).Scan(&moved).Error
+		WHERE self_tests.id = v.id AND self_tests.capability = v.capability AND self_tests.page_id = ? AND self_tests.state IN ('asking', 'waiting') AND self_tests.asked_at > ?
+		RETURNING self_tests.id`, s.moment(), tx.Values("v", db.UUIDs("id", ids), db.Blobs("value", sealed), db.Texts("capability", of)), pageID, s.moment().Add(-lasts)).Scan(&moved).Error
 	if err != nil {
 		return fmt.Errorf("note the taps of self-tests: %w", err)
 	}

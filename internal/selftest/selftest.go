@@ -4,6 +4,7 @@
 package selftest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,9 +52,10 @@ type Test struct {
 	UpdatedAt  time.Time
 }
 
-// Asker sends the "Notify Me" message.
+// Asker sends the questions.
 type Asker interface {
 	AskOptIn(ctx context.Context, page channel.Page, psid, title, payload string) channel.Result
+	AskRecurring(ctx context.Context, page channel.Page, psid, title, payload string) channel.Result
 }
 
 // Speaker sends one message.
@@ -91,10 +93,11 @@ func New(p Parts) *Service {
 
 func (s *Service) moment() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
 
-// Tester is who taps: by PSID, or by contact.
+// Tester is who taps, by PSID or by contact, to try what.
 type Tester struct {
-	PSID      string
-	ContactID uuid.UUID
+	PSID       string
+	ContactID  uuid.UUID
+	Capability page.Capability // page.OneTime, which "" is too, or page.Recurring
 }
 
 var (
@@ -107,22 +110,23 @@ var (
 	errStopped = fault.New(fault.Unavailable, "page_stopped", "Sending for this page is stopped.")
 )
 
-// title is what the "Notify Me" message of a test shows.
-const title = "Beckon self-test: one message"
-
-// Start asks a tester for a one-time token and returns the test, which waits for
+// Start asks a tester for a token and returns the test, which waits for
 // the tap or has failed: that Graph refuses is a state, not an error. Faults say
 // that nobody was asked.
 func (s *Service) Start(ctx context.Context, pageID uuid.UUID, who Tester) (Test, error) {
 	if s.Asker == nil || s.Speaker == nil {
 		return Test{}, errAbsent
 	}
+	ask := s.Asker.AskOptIn
+	if who.Capability = cmp.Or(who.Capability, page.OneTime); who.Capability == page.Recurring {
+		ask = s.Asker.AskRecurring
+	}
 	sender, err := s.Pages.Sender(ctx, pageID)
 	if err != nil {
 		return Test{}, err
 	}
 	now := s.moment()
-	t := Test{ID: uuid.Must(uuid.NewV7()), PageID: pageID, Capability: page.OneTime, State: Asking, AskedAt: now, UpdatedAt: now}
+	t := Test{ID: uuid.Must(uuid.NewV7()), PageID: pageID, Capability: who.Capability, State: Asking, AskedAt: now, UpdatedAt: now}
 	var psid string
 	err = s.DB.Transact(ctx, func(tx *db.Tx) (err error) {
 		if t.ContactID, psid, err = reachable(tx, pageID, who, now); err != nil {
@@ -133,7 +137,7 @@ func (s *Service) Start(ctx context.Context, pageID uuid.UUID, who Tester) (Test
 	if err != nil {
 		return Test{}, fmt.Errorf("begin a self-test: %w", err)
 	}
-	res := s.Asker.AskOptIn(ctx, sender, psid, title, token.TestPayload+t.ID.String())
+	res := ask(ctx, sender, psid, token.TestTitle, token.TestPayload+t.ID.String())
 	ctx = context.WithoutCancel(ctx) // what came of it is written down in any case
 	if err := s.DB.Transact(ctx, func(tx *db.Tx) error { return s.asked(tx, t, res) }); err != nil {
 		return Test{}, fmt.Errorf("note what came of a self-test: %w", err)

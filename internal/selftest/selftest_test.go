@@ -38,6 +38,7 @@ type bundle struct {
 	sayErr      error
 	payload     string // of the last question
 	messages    []channel.Message
+	again       bool   // the question was for a recurring permission
 	during      func() // while Messenger is asked or sends
 }
 
@@ -48,9 +49,14 @@ func (b *bundle) AskOptIn(_ context.Context, p channel.Page, psid, title, payloa
 	return b.asked
 }
 
+func (b *bundle) AskRecurring(ctx context.Context, p channel.Page, psid, title, payload string) channel.Result {
+	b.again = true
+	return b.AskOptIn(ctx, p, psid, title, payload)
+}
+
 func (b *bundle) Say(_ context.Context, id uuid.UUID, lane channel.Lane, m channel.Message) (channel.Result, error) {
 	require.Equal(b.t, b.page.ID, id)
-	require.Equal(b.t, channel.OneTime, lane)
+	require.Equal(b.t, map[bool]channel.Lane{false: channel.OneTime, true: channel.Recurring}[b.again], lane)
 	b.messages = append(b.messages, m)
 	b.meanwhile()
 	return b.said, b.sayErr
@@ -356,5 +362,29 @@ func TestNobodyIsAskedWhoCannotBe(t *testing.T) {
 		absent := selftest.New(selftest.Parts{DB: d, Queue: queue.New(d, slog.New(slog.DiscardHandler)), Pages: b.pages, Now: time.Now})
 		_, err = absent.Start(t.Context(), b.page.ID, me)
 		require.True(t, fault.HasCode(err, "channel_absent"))
+	})
+}
+
+// The same for recurring permissions: a tap of the other kind is not its tap.
+func TestARecurringPermissionIsTriedTheSameWay(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d)
+		got, err := b.tests.Start(t.Context(), b.page.ID, selftest.Tester{PSID: "77", Capability: page.Recurring})
+		require.NoError(t, err)
+		require.Equal(t, page.Recurring, got.Capability)
+		require.True(t, b.again)
+		b.hear(b.page.ID, b.tap())
+		b.is(selftest.Waiting)
+		tap := b.tap()
+		tap.OptInType = channel.OptInRecurring
+		b.hear(b.page.ID, tap)
+		b.drain()
+		b.is(selftest.Passed)
+		require.Len(t, b.messages, 1)
+		p, err := b.pages.Get(t.Context(), b.page.ID)
+		require.NoError(t, err)
+		require.Equal(t, page.Works, p.Capabilities[page.Recurring].State)
+		b.knows(page.Unknown)
 	})
 }

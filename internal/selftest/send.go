@@ -22,7 +22,7 @@ type SendJob struct {
 func (SendJob) Kind() string { return "selftest.send" }
 
 // said is what the tester gets.
-const said = `{"text":"This is the message of Beckon's self-test. One-time notifications work on this page."}`
+const said = `{"text":"This is the message of Beckon's self-test. This page may send you notifications."}`
 
 // putOff is how long the message waits when its page may not send now.
 const putOff = 30 * time.Second
@@ -34,7 +34,7 @@ func (s *Service) send(ctx context.Context, job queue.Job[SendJob]) error {
 	if err != nil || value == "" {
 		return err
 	}
-	res, err := s.Speaker.Say(ctx, t.PageID, channel.OneTime, channel.Message{Token: value, Mark: markPrefix + t.ID.String(), Body: []byte(said)})
+	res, err := s.Speaker.Say(ctx, t.PageID, channel.Lane(t.Capability), channel.Message{Token: value, Mark: markPrefix + t.ID.String(), Body: []byte(said)})
 	ctx = context.WithoutCancel(ctx)
 	if err != nil && res.Outcome == "" { // it did not come to the call
 		res = channel.Result{Outcome: channel.TryLater}

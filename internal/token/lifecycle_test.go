@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"beckon/internal/channel"
 	"beckon/internal/db"
 	"beckon/internal/db/dbtest"
 	"beckon/internal/event"
@@ -120,5 +121,21 @@ func TestARevokedTokenIsVoidForGood(t *testing.T) {
 		require.Equal(t, token.Expired, got.Status)
 		_, err = b.store.Get(t.Context(), uuid.New(), ids[2])
 		require.True(t, fault.HasCode(err, "token_not_found"))
+	})
+}
+
+// Neither the tap of a self-test nor Meta's list makes it a permission.
+func TestTheTokenOfASelfTestIsNoCampaigns(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := recurringSetup(t, d)
+		tap := b.given("test", 0)
+		tap.Payload, tap.Title = token.TestPayload+uuid.NewString(), token.TestTitle
+		b.hear(tap)
+		b.lister.parts = []channel.Listing{{Tokens: []channel.Listed{{Token: "test", PSID: psid, Title: token.TestTitle, Created: b.now}}}}
+		_, err := b.part.StartSync(t.Context(), b.page)
+		require.NoError(t, err)
+		require.NoError(t, b.queue.Drain(t.Context(), b.now))
+		require.Empty(t, b.all())
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -77,7 +78,13 @@ func (r *Recurring) Hear(ctx context.Context, tx *db.Tx, h channel.Heard) error 
 
 func aboutRecurring(ev channel.Event) bool {
 	given := ev.Kind == channel.EventOptIn && ev.OptInType == channel.OptInRecurring
-	return (given || ev.Kind == channel.EventOptInEnds) && ev.PSID != "" && storable(ev.Token, maxValue)
+	return (given || ev.Kind == channel.EventOptInEnds) && ev.PSID != "" && storable(ev.Token, maxValue) && !ofTest(ev)
+}
+
+// ofTest reports whether an event is about the permission of a self-test. What
+// says no payload may say the title.
+func ofTest(ev channel.Event) bool {
+	return strings.HasPrefix(ev.Payload, TestPayload) || ev.Title == TestTitle
 }
 
 // endsAll reports whether a person stopped all that they ever allowed: no page of

@@ -204,7 +204,7 @@ func (r *Recurring) keepTokens(ctx context.Context, tx *db.Tx, s Sync, listed []
 	var psids []string
 	var events []channel.Event
 	for _, l := range listed {
-		if l.PSID == "" || !storable(l.Token, maxValue) {
+		if l.PSID == "" || !storable(l.Token, maxValue) || l.Title == TestTitle {
 			continue
 		}
 		psids = append(psids, l.PSID)

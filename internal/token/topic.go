@@ -142,6 +142,9 @@ func (p TopicPatch) applied(t Topic, now time.Time) Topic {
 // What is granted for them is no permission for campaigns.
 const TestPayload = "bk:test:"
 
+// TestTitle is what the question of a self-test shows.
+const TestTitle = "Beckon self-test: one message"
+
 // Asked is what somebody was asked for: a topic and, when the question was ours,
 // the request.
 type Asked struct {

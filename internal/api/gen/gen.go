@@ -297,7 +297,8 @@ const (
 
 // Defines values for SelfTestCapability.
 const (
-	SelfTestCapabilityOneTime SelfTestCapability = "one_time"
+	SelfTestCapabilityOneTime   SelfTestCapability = "one_time"
+	SelfTestCapabilityRecurring SelfTestCapability = "recurring"
 )
 
 // Defines values for SuppressionChannel.
@@ -2477,7 +2478,7 @@ type ServerInterface interface {
 	// GetSelfTest Get the last self-test of a page
 	// (GET /v1/pages/{id}/self-test)
 	GetSelfTest(ctx echo.Context, id ID) error
-	// StartSelfTest Find out whether one-time notifications work
+	// StartSelfTest Find out whether notifications work
 	// (POST /v1/pages/{id}/self-test)
 	StartSelfTest(ctx echo.Context, id ID, params StartSelfTestParams) error
 	// ListSuppressions List or look up suppressions
@@ -5682,7 +5683,7 @@ type StrictServerInterface interface {
 	// GetSelfTest Get the last self-test of a page
 	// (GET /v1/pages/{id}/self-test)
 	GetSelfTest(ctx context.Context, request GetSelfTestRequestObject) (GetSelfTestResponseObject, error)
-	// StartSelfTest Find out whether one-time notifications work
+	// StartSelfTest Find out whether notifications work
 	// (POST /v1/pages/{id}/self-test)
 	StartSelfTest(ctx context.Context, request StartSelfTestRequestObject) (StartSelfTestResponseObject, error)
 	// ListSuppressions List or look up suppressions
