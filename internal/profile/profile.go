@@ -76,7 +76,21 @@ func (s *Service) Hear(ctx context.Context, tx *db.Tx, h channel.Heard) error {
 	if res.RowsAffected == 0 {
 		return nil
 	}
-	return s.Queue.Insert(ctx, tx, queue.Order{Args: ReadJob{h.Page}})
+	return s.enqueue(ctx, tx, h.Page, int(res.RowsAffected))
+}
+
+// enqueue adds the job for people just noted, unless others were waiting: their
+// job goes on to these, or the next round takes them up.
+func (s *Service) enqueue(ctx context.Context, tx *db.Tx, page uuid.UUID, noted int) error {
+	var waiting int
+	err := tx.Raw("SELECT COUNT(*) FROM (SELECT 1 FROM profile_fetches WHERE page_id = ? AND state = 'due' LIMIT ?) AS first_ones", page, noted+1).Scan(&waiting).Error
+	if err != nil {
+		return fmt.Errorf("look who waits for their profile to be read: %w", err)
+	}
+	if waiting > noted {
+		return nil
+	}
+	return s.Queue.Insert(ctx, tx, queue.Order{Args: ReadJob{page}})
 }
 
 // againJob takes up profiles that were put off, or left by a node that died.

@@ -256,3 +256,22 @@ func TestErasingAPersonLeavesNothingToAskFor(t *testing.T) {
 		require.Zero(t, b.calls.Load())
 	})
 }
+
+// However many people write, the jobs that ask for them stay few.
+func TestAPageHasOneJobHoweverManyWrite(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d)
+		b.wrote("psid-1", "psid-2")
+		b.wrote("psid-3")
+		b.wrote("psid-4", "psid-1")
+		var jobs int
+		require.NoError(t, d.Read(t.Context()).Raw("SELECT COUNT(*) FROM river_job WHERE kind = 'profile.read'").Scan(&jobs).Error)
+		require.Equal(t, 1, jobs)
+		b.drain()
+		require.EqualValues(t, 4, b.calls.Load())
+		b.wrote("psid-5")
+		b.drain()
+		require.EqualValues(t, 5, b.calls.Load())
+	})
+}
