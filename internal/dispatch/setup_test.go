@@ -119,17 +119,16 @@ func setup(t testing.TB, d *db.DB, o options) *bundle {
 	require.NoError(t, b.queue.Open())
 	b.page, err = b.pages.Create(t.Context(), page.Draft{FacebookPageID: graphPage, Name: "School", Username: "school", AccessToken: pageToken})
 	require.NoError(t, err)
-	b.oneTime(page.Works)
+	b.capable(page.OneTime, page.Works)
 	_, err = b.tokens.CreateTopic(t.Context(), token.TopicDraft{Slug: "courses", Title: "New courses"})
 	require.NoError(t, err)
 	return b
 }
 
-// oneTime is what the operator says of the Page's one-time messages; unknown is that
-// nothing is known.
-func (b *bundle) oneTime(state page.State) {
+// capable is what the operator says of the Page; unknown is that nothing is known.
+func (b *bundle) capable(name page.Capability, state page.State) {
 	b.t.Helper()
-	_, err := b.pages.Patch(b.t.Context(), b.page.ID, page.Patch{Capabilities: map[page.Capability]page.State{page.OneTime: state}})
+	_, err := b.pages.Patch(b.t.Context(), b.page.ID, page.Patch{Capabilities: map[page.Capability]page.State{name: state}})
 	require.NoError(b.t, err)
 }
 
