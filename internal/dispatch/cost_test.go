@@ -57,8 +57,8 @@ func statements(t *testing.T, engine string, perLane int) int64 {
 		b.make(human{psid: true})
 	}
 	b.template(channel.TemplateApproved)
-	b.capable(page.Recurring, page.Works) // else chunks are small, and there are more of them
-	b.capable(page.Utility, page.Works)
+	b.learn(page.Recurring, page.Works) // else chunks are small, and there are more of them
+	b.learn(page.Utility, page.Works)
 	c := b.draft(by(channel.Window, channel.OneTime, channel.Recurring, channel.LaneSMS, channel.LaneEmail, channel.Utility))
 	b.start(c)
 	require.NoError(t, b.engine.PlanNow(t.Context(), c.ID))

@@ -162,8 +162,10 @@ func TestUtilityIsClosedUnlessApproved(t *testing.T) {
 	})
 }
 
-func (b *bundle) off(name page.Capability) {
-	b.tx(func(tx *db.Tx) error { return page.Learn(tx, b.page.ID, name, page.Off, page.ByGraph, b.now()) })
+func (b *bundle) off(name page.Capability) { b.learn(name, page.Off) }
+
+func (b *bundle) learn(name page.Capability, state page.State) {
+	b.tx(func(tx *db.Tx) error { return page.Learn(tx, b.page.ID, name, state, page.ByGraph, b.now()) })
 }
 
 func TestPageWhereRecurringIsOffTouchesNoToken(t *testing.T) {
