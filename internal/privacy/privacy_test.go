@@ -13,6 +13,7 @@ import (
 	"beckon/internal/db"
 	"beckon/internal/db/dbtest"
 	"beckon/internal/fault"
+	"beckon/internal/page"
 	"beckon/internal/privacy"
 	"beckon/internal/queue"
 )
@@ -50,6 +51,10 @@ func TestWhoAsksInTheChatIsErasedAndToldOnce(t *testing.T) {
 		b.drain()
 		require.Len(t, b.sim.Received(graphPage, "psid-1"), 1)
 		require.Nil(t, b.wish().Person, "nothing says any more who it was")
+		b.hear(wish) // and again, long after
+		b.drain()
+		require.Len(t, b.sim.Received(graphPage, "psid-1"), 1)
+		require.Nil(t, b.wish().Person)
 		require.Equal(t, 1, b.count("contacts"), "a wish told late makes nobody again")
 		for _, private := range []string{"psid-1", "ann", "example.com/deletion"} {
 			require.NotContains(t, b.logs.b.String(), private)
@@ -89,6 +94,27 @@ func TestWhatIsMeantAsTheWish(t *testing.T) {
 	for _, no := range []string{"", "delete", "data", "Can you delete my data?", "do not delete my data", "delete my date", "STOP", "begone foul dwimmerlaik", strings.Repeat("delete my data ", 100)} {
 		require.False(t, asks(no), no)
 	}
+}
+
+// A PSID is a person on one page only.
+func TestTheSamePSIDOnAnotherPageIsSomebodyElse(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d)
+		here := b.page
+		elsewhere, err := b.pages.Create(t.Context(), page.Draft{FacebookPageID: "1002", Name: "Shop", AccessToken: "other-token"})
+		require.NoError(t, err)
+		b.page = elsewhere.ID
+		ben := b.person("ben", "psid-1")
+		b.page = here
+		b.hear(b.says("delete my data"))
+		b.drain()
+		require.Equal(t, privacy.Done, b.wish().State)
+		_, err = b.contacts.Get(t.Context(), b.ann)
+		require.True(t, fault.Is(err, fault.NotFound))
+		_, err = b.contacts.Get(t.Context(), ben)
+		require.NoError(t, err)
+	})
 }
 
 func TestWhoseWishItIs(t *testing.T) {

@@ -46,6 +46,7 @@ type bundle struct {
 	sim      *simulator.Simulator
 	queue    *queue.Queue
 	contacts *contact.Store
+	pages    *page.Store
 	logs     *logs
 	page     uuid.UUID
 	ann      uuid.UUID
@@ -107,6 +108,7 @@ func setup(t *testing.T, d *db.DB) *bundle {
 	log := slog.New(slog.NewTextHandler(b.logs, nil))
 	b.queue = queue.New(d, log)
 	pages := page.NewStore(d, box, b.now)
+	b.pages = pages
 	b.contacts = contact.New(d, b.queue, box, contact.Options{DefaultRegion: "GB", Now: b.now})
 	b.Service = privacy.New(privacy.Parts{DB: d, Queue: b.queue, Box: box, Contacts: b.contacts,
 		Speaker: reply.New(reply.Parts{DB: d, Pages: pages, Lines: line.NewStore(d, line.Rates{}, b.now), Sender: b.sender, Held: b.contacts.HoldThreads, Now: b.now}),
