@@ -159,7 +159,7 @@ func answers() map[string]string {
 		"de": "Erledigt: Was wir über Sie gespeichert hatten, ist gelöscht. Das können Sie hier nachsehen:",
 		"fr": "C'est fait : ce que nous avions enregistré sur vous a été supprimé. Vous pouvez le vérifier ici :",
 		"es": "Hecho: hemos borrado lo que guardábamos sobre usted. Puede comprobarlo aquí:",
-		"it": "Fatto: abbiamo cancellato ciò che conservavamo su di lei. Può verificarlo qui:",
+		"it": "Fatto: ciò che conservavamo su di lei non c'è più. Può verificarlo qui:",
 		"pt": "Feito: apagámos o que guardávamos sobre si. Pode verificá-lo aqui:",
 		"nl": "Klaar: wat we over u bewaarden is verwijderd. U kunt het hier nakijken:",
 		"pl": "Gotowe: usunęliśmy przechowywane przez nas dane o Tobie. Możesz to sprawdzić tutaj:",
