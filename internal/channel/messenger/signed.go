@@ -52,7 +52,11 @@ func (r *Receiver) ParseSignedRequest(text string) (SignedRequest, error) {
 	return SignedRequest{UserID: string(in.UserID), IssuedAt: at}, nil
 }
 
-// unbase64 reads base64url as it comes, with or without padding.
+// unbase64 reads base64url as it comes, with or without padding, but with no
+// second way to write the same.
 func unbase64(s string) ([]byte, error) {
-	return base64.RawURLEncoding.DecodeString(strings.TrimRight(s, "="))
+	if strings.ContainsAny(s, "\r\n") { // which the decoder passes over
+		return nil, errUnsigned
+	}
+	return base64.RawURLEncoding.Strict().DecodeString(strings.TrimRight(s, "="))
 }
