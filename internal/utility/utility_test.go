@@ -143,18 +143,22 @@ func TestWrongTemplateFieldsAreNamed(t *testing.T) {
 	t.Parallel()
 	s := &utility.Service{} // refused before anybody is asked
 	for pointer, spoil := range map[string]func(*utility.Draft){
-		"/name":                   func(d *utility.Draft) { d.Name = "Visit" },
-		"/language":               func(d *utility.Draft) { d.Language = "english please" },
-		"/body":                   func(d *utility.Draft) { d.Body, d.Examples = " ", nil },
-		"/body mixed":             func(d *utility.Draft) { d.Body, d.Examples = "{{1}} {{day}}", map[string]string{"1": "x", "day": "x"} },
-		"/body order":             func(d *utility.Draft) { d.Body, d.Examples = "{{2}} {{1}}", map[string]string{"1": "x", "2": "x"} },
-		"/examples/day":           func(d *utility.Draft) { d.Examples = map[string]string{"name": "Amy"} },
-		"/examples/x~1y":          func(d *utility.Draft) { d.Examples = map[string]string{"name": "A", "day": "B", "x/y": "C"} },
-		"/buttons":                func(d *utility.Draft) { d.Buttons = append(d.Buttons[:3:3], d.Buttons[0]) },
-		"/buttons/0/title":        func(d *utility.Draft) { d.Buttons = []utility.Button{{Type: utility.Postback}} },
-		"/buttons/0/type":         func(d *utility.Draft) { d.Buttons = []utility.Button{{Title: "x"}} },
-		"/buttons/0/url":          func(d *utility.Draft) { d.Buttons = []utility.Button{{Type: utility.URL, Title: "x", URL: "https://x/{{1}}"}} },
-		"/buttons/0/phone_number": func(d *utility.Draft) { d.Buttons = []utility.Button{{Type: utility.Postback, Title: "x", Phone: "+442071838750"}} },
+		"/name":            func(d *utility.Draft) { d.Name = "Visit" },
+		"/language":        func(d *utility.Draft) { d.Language = "english please" },
+		"/body":            func(d *utility.Draft) { d.Body, d.Examples = " ", nil },
+		"/body mixed":      func(d *utility.Draft) { d.Body, d.Examples = "{{1}} {{day}}", map[string]string{"1": "x", "day": "x"} },
+		"/body order":      func(d *utility.Draft) { d.Body, d.Examples = "{{2}} {{1}}", map[string]string{"1": "x", "2": "x"} },
+		"/examples/day":    func(d *utility.Draft) { d.Examples = map[string]string{"name": "Amy"} },
+		"/examples/x~1y":   func(d *utility.Draft) { d.Examples = map[string]string{"name": "A", "day": "B", "x/y": "C"} },
+		"/buttons":         func(d *utility.Draft) { d.Buttons = append(d.Buttons[:3:3], d.Buttons[0]) },
+		"/buttons/0/title": func(d *utility.Draft) { d.Buttons = []utility.Button{{Type: utility.Postback}} },
+		"/buttons/0/type":  func(d *utility.Draft) { d.Buttons = []utility.Button{{Title: "x"}} },
+		"/buttons/0/url": func(d *utility.Draft) {
+			d.Buttons = []utility.Button{{Type: utility.URL, Title: "x", URL: "https://x/{{1}}"}}
+		},
+		"/buttons/0/phone_number": func(d *utility.Draft) {
+			d.Buttons = []utility.Button{{Type: utility.Postback, Title: "x", Phone: "+442071838750"}}
+		},
 	} {
 		d := visit
 		spoil(&d)
