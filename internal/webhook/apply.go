@@ -26,9 +26,9 @@ type ApplyJob struct {
 // Kind names the job.
 func (ApplyJob) Kind() string { return "webhook.apply" }
 
-// applyParallel is how many groups of callbacks a node acts on at once. They leave
-// most of the database's connections to those who store.
-const applyParallel = 4
+// applyParallel is how many jobs a node runs at once. One of them does the work of
+// those that come while it is at it, so they take few of the database's connections.
+const applyParallel = 16
 
 // call is a stored callback that is being applied.
 type call struct {
@@ -36,26 +36,21 @@ type call struct {
 	events  []channel.Event
 	problem error // what of it cannot be read
 	unready error // why it cannot be read yet
+	failed  error // why it could not be applied as a whole, once that was tried
 	lost    int   // events that can never be applied
-	closed  bool
 }
 
-// apply acts on callbacks: on all together or, when that fails, one by one, so that
-// a bad one costs only itself. Everything it does changes nothing when done twice,
-// so that a run cut off in the middle is simply run again.
+// apply acts on callbacks: on all together, and on those of other jobs that run at
+// the same time, or, when that fails, on one by one, so that a bad one costs only
+// itself. Everything it does changes nothing when done twice, so that a run cut off
+// in the middle is simply run again.
 func (i *Inbox) apply(ctx context.Context, job queue.Job[ApplyJob]) error {
-	calls, err := i.open(ctx, job.Args)
+	calls, err := i.share(ctx, job.Args.ids())
 	if err != nil {
 		return err
 	}
-	if len(calls) > 1 && i.together(ctx, calls) == nil {
-		return nil
-	}
 	var again error
 	for _, c := range calls {
-		if c.closed {
-			continue
-		}
 		if err := i.alone(ctx, c); err != nil && (again == nil || queue.IsLater(again)) {
 			again = fmt.Errorf("apply callback %s: %w", c.ID, err)
 		}
@@ -63,12 +58,15 @@ func (i *Inbox) apply(ctx context.Context, job queue.Job[ApplyJob]) error {
 	return again
 }
 
-// open reads those of a job's callbacks that were not applied yet.
-func (i *Inbox) open(ctx context.Context, job ApplyJob) ([]*call, error) {
-	ids := job.Callbacks
-	if job.Callback != uuid.Nil {
-		ids = append(ids, job.Callback)
+func (a ApplyJob) ids() []uuid.UUID {
+	if a.Callback != uuid.Nil {
+		return append(slices.Clone(a.Callbacks), a.Callback)
 	}
+	return a.Callbacks
+}
+
+// open reads those of the callbacks that were not applied yet.
+func (i *Inbox) open(ctx context.Context, ids []uuid.UUID) ([]*call, error) {
 	low, high := bounds(ids)
 	var rows []callback
 	err := i.DB.Read(ctx).Raw(`SELECT c.id, c.channel, c.url, c.body, c.received_at FROM ? JOIN callbacks c ON c.id = v.id
@@ -168,7 +166,10 @@ func (i *Inbox) together(ctx context.Context, calls []*call) error {
 // costs only itself. An error says that some are to be applied again; the others
 // have been.
 func (i *Inbox) alone(ctx context.Context, c *call) error {
-	err := i.together(ctx, []*call{c})
+	err := c.failed
+	if err == nil {
+		err = i.together(ctx, []*call{c})
+	}
 	if err == nil || queue.IsLater(err) || c.unready != nil {
 		return err
 	}
@@ -242,12 +243,10 @@ func (i *Inbox) effect(ctx context.Context, calls, closing []*call) error {
 	return nil
 }
 
-// settled marks calls as closed, and logs how many of their events nobody here
-// understands.
+// settled logs how many events of what was applied nobody here understands.
 func (i *Inbox) settled(ctx context.Context, calls []*call) {
 	var unknown int64
 	for _, c := range calls {
-		c.closed = true
 		unknown += c.unknown()
 	}
 	if unknown > 0 {

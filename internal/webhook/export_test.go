@@ -24,3 +24,13 @@ func Turns(n int) (waits []time.Duration) {
 	}
 	return waits
 }
+
+// Queued is how many jobs wait for the one that works.
+func (i *Inbox) Queued() int {
+	i.crew.mu.Lock()
+	defer i.crew.mu.Unlock()
+	if len(i.crew.turn) == 0 {
+		return -1
+	}
+	return len(i.crew.waiting)
+}

@@ -61,6 +61,7 @@ type Listener interface {
 type Inbox struct {
 	Parts
 	intake intake
+	crew   *crew
 }
 
 // callback is a stored callback.
@@ -80,7 +81,7 @@ type callback struct {
 // New registers the inbox's jobs on the queue: one acts on callbacks, one
 // forgets old ones.
 func New(p Parts) *Inbox {
-	i := &Inbox{Parts: p}
+	i := &Inbox{Parts: p, crew: newCrew()}
 	queue.Handle(p.Queue, applyParallel, i.apply)
 	queue.Keep(p.Queue, time.Hour, purgeJob{}, i.tidy)
 	return i
