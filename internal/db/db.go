@@ -85,7 +85,7 @@ func openPostgres(ctx context.Context, o Options) (*DB, error) {
 		return nil, fmt.Errorf("reach PostgreSQL: %w", err)
 	}
 	conn := stdlib.OpenDBFromPool(pool)
-	g, err := gorm.Open(onPostgres{&postgres.Dialector{Config: &postgres.Config{Conn: conn}}}, gormConfig(o))
+	g, err := gorm.Open(onPostgres{&postgres.Dialector{Config: &postgres.Config{Conn: conn}}, o.Statements != nil}, gormConfig(o))
 	if err != nil {
 		return nil, fmt.Errorf("open PostgreSQL: %w", err)
 	}
@@ -131,11 +131,11 @@ func openSQLite(ctx context.Context, o Options) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
-	wg, err := gorm.Open(onSQLite{sqlite.Dialector{Conn: write}}, gormConfig(o))
+	wg, err := gorm.Open(onSQLite{sqlite.Dialector{Conn: write}, o.Statements != nil}, gormConfig(o))
 	if err != nil {
 		return nil, fmt.Errorf("open SQLite: %w", err)
 	}
-	rg, err := gorm.Open(onSQLite{sqlite.Dialector{Conn: read}}, gormConfig(o))
+	rg, err := gorm.Open(onSQLite{sqlite.Dialector{Conn: read}, o.Statements != nil}, gormConfig(o))
 	if err != nil {
 		return nil, fmt.Errorf("open SQLite: %w", err)
 	}
@@ -247,15 +247,33 @@ func (s statements) Trace(_ context.Context, _ time.Time, fc func() (string, int
 	}
 }
 
-// onPostgres and onSQLite tell of a statement without its values: GORM would have
-// it written out with them each time, for logs that nobody keeps.
+// onPostgres and onSQLite write a statement out with its values only where
+// somebody hears of it: GORM would have that done each time, for logs that nobody
+// keeps.
 type (
-	onPostgres struct{ *postgres.Dialector }
-	onSQLite   struct{ sqlite.Dialector }
+	onPostgres struct {
+		*postgres.Dialector
+		heard bool
+	}
+	onSQLite struct {
+		sqlite.Dialector
+		heard bool
+	}
 )
 
-func (onPostgres) Explain(sql string, _ ...interface{}) string { return sql }
-func (onSQLite) Explain(sql string, _ ...interface{}) string   { return sql }
+func (d onPostgres) Explain(sql string, vars ...interface{}) string {
+	if d.heard {
+		return d.Dialector.Explain(sql, vars...)
+	}
+	return sql
+}
+
+func (d onSQLite) Explain(sql string, vars ...interface{}) string {
+	if d.heard {
+		return d.Dialector.Explain(sql, vars...)
+	}
+	return sql
+}
 
 // Describe returns the database for a log line, without credentials.
 func (d *DB) Describe() slog.Attr {
