@@ -97,6 +97,9 @@ func (s *Service) place(ctx context.Context, contactID, pageID uuid.UUID) (chann
 	if s.Graph == nil {
 		return channel.Page{}, contact.Address{}, errAbsent
 	}
+	if _, err := s.Contacts.Get(ctx, contactID); err != nil {
+		return channel.Page{}, contact.Address{}, err
+	}
 	page, err := s.Pages.Sender(ctx, pageID)
 	if fault.Is(err, fault.NotFound) {
 		err = errNoPage
@@ -109,9 +112,6 @@ func (s *Service) place(ctx context.Context, contactID, pageID uuid.UUID) (chann
 }
 
 func (s *Service) address(ctx context.Context, contactID, pageID uuid.UUID) (contact.Address, error) {
-	if _, err := s.Contacts.Get(ctx, contactID); err != nil {
-		return contact.Address{}, err
-	}
 	all, err := s.Contacts.Addresses(ctx, contactID)
 	if err != nil {
 		return contact.Address{}, err
