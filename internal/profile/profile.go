@@ -5,6 +5,8 @@ package profile
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -59,17 +61,16 @@ func (s *Service) Hear(ctx context.Context, tx *db.Tx, h channel.Heard) error {
 	if len(h.People) == 0 || s.Reader == nil {
 		return nil
 	}
-	psids := make([]string, 0, len(h.People))
-	for psid := range h.People {
-		psids = append(psids, psid)
-	}
+	psids := slices.Sorted(maps.Keys(h.People))
+	page := slices.Repeat([]uuid.UUID{h.Page}, len(psids)) // in each row: with one value SQLite would walk all people of the page
 	now := s.moment()
 	res := tx.WithContext(ctx).Exec(`INSERT INTO profile_fetches (page_id, psid, state, due_at, updated_at)
 		SELECT a.page_id, a.psid, 'due', CAST(? AS `+tx.TimeType()+`), CAST(? AS `+tx.TimeType()+`)
-		FROM ? JOIN messenger_addresses a ON a.psid = v.psid JOIN contacts c ON c.id = a.contact_id
-		WHERE a.page_id = ? AND c.first_name = '' AND c.last_name = ''
+		FROM ? JOIN messenger_addresses a ON a.page_id = v.page AND a.psid = v.psid JOIN contacts c ON c.id = a.contact_id
+		WHERE c.first_name = '' AND c.last_name = ''
+			AND NOT EXISTS (SELECT 1 FROM profile_fetches f WHERE f.page_id = a.page_id AND f.psid = a.psid)
 			AND NOT EXISTS (SELECT 1 FROM capabilities may WHERE may.page_id = a.page_id AND may.name = 'profile' AND may.state = 'off')
-		ON CONFLICT (page_id, psid) DO NOTHING`, now, now, tx.Values("v", db.Texts("psid", psids)), h.Page)
+		ON CONFLICT (page_id, psid) DO NOTHING`, now, now, tx.Values("v", db.UUIDs("page", page), db.Texts("psid", psids)))
 	if res.Error != nil {
 		return fmt.Errorf("note people without a name: %w", res.Error)
 	}
