@@ -40,7 +40,7 @@ func (e *Engine) PlanNow(ctx context.Context, id uuid.UUID) error {
 		return err
 	}
 	if c.PlannedTo == nil { // the contacts may have been imported a moment ago
-		if err := e.db.Analyze(ctx, "contacts", "messenger_addresses", "tokens", "suppressions", "deliveries"); err != nil {
+		if err := e.db.Analyze(ctx, "contacts", "messenger_addresses", "tokens", "recurring_tokens", "suppressions", "deliveries"); err != nil {
 			return err
 		}
 	}

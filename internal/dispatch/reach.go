@@ -80,7 +80,7 @@ const (
 	LEFT JOIN suppressions se ON se.channel = 'email' AND se.hash = c.email_hash`
 	recurringColumns = `, r.id, r.status, r.expires_at, r.eligible_at`
 	recurringJoin    = `
-	LEFT JOIN recurring_tokens r ON r.id = (SELECT t.id FROM recurring_tokens t
+	LEFT JOIN recurring_tokens r ON r.contact_id = c.id AND r.page_id = ? AND r.topic = ? AND r.id = (SELECT t.id FROM recurring_tokens t
 		WHERE t.contact_id = c.id AND t.page_id = ? AND t.topic = ? AND t.status IN ('live', 'stopped')
 		ORDER BY CASE WHEN t.status = 'stopped' THEN 1 WHEN t.expires_at <= ? THEN 2 ELSE 0 END, t.eligible_at, t.id LIMIT 1)`
 )
@@ -96,7 +96,7 @@ func (s scope) ask(full bool) asked {
 		columnArgs: []any{!s.noTokens, s.page, s.topic, s.now}, joinedArgs: []any{!s.noPSIDs, s.page}}
 	if s.recurring {
 		a.columns, a.joins = a.columns+recurringColumns, a.joins+recurringJoin
-		a.joinedArgs = append(a.joinedArgs, s.page, s.topic, s.now)
+		a.joinedArgs = append(a.joinedArgs, s.page, s.topic, s.page, s.topic, s.now)
 	}
 	if full {
 		a.columns += personColumns
