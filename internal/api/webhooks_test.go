@@ -99,6 +99,18 @@ func TestTheAddressOfACallbackIsNotTouched(t *testing.T) {
 	require.Contains(t, addresses, publicURL+"/webhooks/twilio/status/7?a=%2f&b=+%20&a=")
 }
 
+// Who passes a webhook on needs its type and its signature as they came.
+func TestTheTypeAndSignatureOfACallbackAreKept(t *testing.T) {
+	t.Parallel()
+	s := newService(t, dbtest.SQLite(t))
+	c := messengerCall(s.message("1003", "hello"))
+	c.Headers["Content-Type"] = "application/json; charset=utf-8"
+	require.Equal(t, 200, s.do(c).Code)
+	var headers string
+	require.NoError(t, s.db.Read(t.Context()).Raw("SELECT headers FROM callbacks").Scan(&headers).Error)
+	require.JSONEq(t, `{"Content-Type":"application/json; charset=utf-8","X-Hub-Signature-256":"`+c.Headers["X-Hub-Signature-256"]+`"}`, headers)
+}
+
 func TestUnsignedCallbacksAreRefused(t *testing.T) {
 	t.Parallel()
 	eachService(t, func(t *testing.T, s *service) {
