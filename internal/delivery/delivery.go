@@ -193,7 +193,7 @@ func (s *Store) Home(ctx context.Context, id int64) (Home, error) {
 // given up has no home and is left out.
 func (s *Store) HomesIn(tx *db.Tx, ids []int64) (map[int64]Home, error) {
 	if len(ids) == 0 {
-		return nil, nil
+		return map[int64]Home{}, nil
 	}
 	var rows []struct {
 		ID int64

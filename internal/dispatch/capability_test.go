@@ -57,7 +57,7 @@ func TestAPageWithOneTimeMessagesOffSendsOnItsOtherLanesAndBurnsNoToken(t *testi
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		b := setup(t, d, options{})
-		b.capable(page.OneTime, page.Off)
+		b.oneTime(page.Off)
 		inWindow, byPhone := b.crowd(4, human{window: true, tokens: 1}), b.crowd(5, human{tokens: 2, phone: "new"})
 		byMail, nobody := b.crowd(6, human{tokens: 1, email: "new"}), b.crowd(3, human{tokens: 1})
 		c := b.draft(nil)
@@ -89,7 +89,7 @@ func TestALaneThatTurnsOutToBeOffBurnsAFewTokensAndNoMore(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		b := setup(t, d, options{size: dispatch.Sizes{Page: 60, Batch: 60, Parallel: 4}})
-		b.capable(page.OneTime, page.Unknown)
+		b.oneTime(page.Unknown)
 		people := b.crowd(60, human{tokens: 1, phone: "new"})
 		for _, who := range people {
 			b.sim.Refuse(simulator.Graph, who.psid, "100")
@@ -110,7 +110,7 @@ func TestTheFirstMessageTakenProvesALane(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		b := setup(t, d, options{})
-		b.capable(page.OneTime, page.Unknown)
+		b.oneTime(page.Unknown)
 		dead, alive := b.crowd(4, human{tokens: 1, phone: "new"}), b.crowd(30, human{tokens: 1})
 		for _, who := range dead {
 			b.sim.Refuse(simulator.Graph, who.psid, "100")

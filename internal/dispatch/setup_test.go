@@ -119,16 +119,16 @@ func setup(t testing.TB, d *db.DB, o options) *bundle {
 	require.NoError(t, b.queue.Open())
 	b.page, err = b.pages.Create(t.Context(), page.Draft{FacebookPageID: graphPage, Name: "School", Username: "school", AccessToken: pageToken})
 	require.NoError(t, err)
-	b.capable(page.OneTime, page.Works)
+	b.oneTime(page.Works)
 	_, err = b.tokens.CreateTopic(t.Context(), token.TopicDraft{Slug: "courses", Title: "New courses"})
 	require.NoError(t, err)
 	return b
 }
 
-// capable is what the operator says of the Page; unknown is that nothing is known.
-func (b *bundle) capable(name page.Capability, state page.State) {
+// oneTime is what the operator says of one-time messages; unknown is that nothing is known.
+func (b *bundle) oneTime(state page.State) {
 	b.t.Helper()
-	_, err := b.pages.Patch(b.t.Context(), b.page.ID, page.Patch{Capabilities: map[page.Capability]page.State{name: state}})
+	_, err := b.pages.Patch(b.t.Context(), b.page.ID, page.Patch{Capabilities: map[page.Capability]page.State{page.OneTime: state}})
 	require.NoError(b.t, err)
 }
 

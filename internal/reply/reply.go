@@ -79,18 +79,19 @@ func (s *Speaker) Say(ctx context.Context, page uuid.UUID, lane channel.Lane, m 
 
 // turn takes one turn of the Page.
 func (s *Speaker) turn(ctx context.Context, name string) (g channel.Grant, err error) {
-	for waited := time.Duration(0); ; waited += g.Wait {
+	for waited := time.Duration(0); waited+g.Wait <= longest && ctx.Err() == nil; waited += g.Wait {
 		if err = s.DB.Transact(ctx, func(tx *db.Tx) (err error) {
 			g, err = s.Lines.Lease(tx, name, 1)
 			return err
 		}); err != nil {
 			return g, fmt.Errorf("take a turn: %w", err)
 		}
-		if g.Units > 0 || g.Stopped || waited+g.Wait > longest || ctx.Err() != nil {
-			return g, nil
+		if g.Units > 0 || g.Stopped {
+			break
 		}
 		s.Wait(ctx, g.Wait)
 	}
+	return g, nil
 }
 
 // note tells the line how it went, where that is worth a word.

@@ -17,7 +17,7 @@ import (
 const (
 	GraphPage = "104829305581"
 	PageToken = "page-token"
-	AppSecret = "rig-app-secret" //nolint:gosec // signs nothing of worth
+	AppSecret = "rig-app-secret"
 	key       = "bk_rig_0123456789abcdef0123456789abcdef"
 	secretKey = "rig-0123456789abcdef0123456789abcdef"
 )

@@ -117,7 +117,7 @@ func topicsOfRequests(ctx context.Context, tx *db.Tx, payloads []string) (map[uu
 		}
 	}
 	if len(ids) == 0 {
-		return nil, nil
+		return map[uuid.UUID]string{}, nil
 	}
 	var rows []struct {
 		ID    uuid.UUID
