@@ -16,7 +16,7 @@ import (
 func (a *app) wireLoop(links link.Coder) {
 	a.loop = loop.New(loop.Parts{
 		DB: a.db, Queue: a.queue, Campaigns: a.campaigns, Contacts: a.contacts, Speaker: a.speaker(), Ask: a.askAgain,
-		Link: func(id int64) string { return a.config.PublicURL + "/l/" + links.Code(id) }, Log: a.log, Now: now,
+		Link: func(id int64) string { return a.config.PublicURL + "/l/" + links.Code(id) }, Leaves: a.privacy.Asks, Log: a.log, Now: now,
 	})
 }
 

@@ -62,8 +62,11 @@ type Parts struct {
 	// Capture asks for an address, in the same manner.
 	Capture func(ctx context.Context, contactID, pageID uuid.UUID, q content.Question) (string, error)
 	Link    func(delivery int64) string // the personal link of a delivery
-	Log     *slog.Logger
-	Now     func() time.Time
+	// Leaves, when set, knows other ways of people to say that they do not want
+	// to be written to.
+	Leaves func(ev channel.Event) bool
+	Log    *slog.Logger
+	Now    func() time.Time
 }
 
 // Loop follows reactions up. It is a listener of callbacks.
@@ -96,7 +99,7 @@ func (l *Loop) Hear(ctx context.Context, tx *db.Tx, h channel.Heard) error {
 	if err := l.heed(tx, h); err != nil {
 		return err
 	}
-	ids, err := l.begin(tx, h.Reacted)
+	ids, err := l.begin(tx, h.Page, h.Reacted)
 	if err != nil {
 		return err
 	}
@@ -108,8 +111,9 @@ func (l *Loop) Hear(ctx context.Context, tx *db.Tx, h channel.Heard) error {
 }
 
 // begin writes down what is to follow, and returns what is new. A reaction to an
-// escalation is one to the campaign that leads it.
-func (l *Loop) begin(tx *db.Tx, reacted []channel.Reaction) (ids []uuid.UUID, err error) {
+// escalation is one to the campaign that leads it. What somebody said on another
+// Page than the campaign's is not answered on that one.
+func (l *Loop) begin(tx *db.Tx, page uuid.UUID, reacted []channel.Reaction) (ids []uuid.UUID, err error) {
 	if len(reacted) == 0 {
 		return nil, nil
 	}
@@ -123,9 +127,9 @@ func (l *Loop) begin(tx *db.Tx, reacted []channel.Reaction) (ids []uuid.UUID, er
 		SELECT v.id, r.id, v.contact, v.delivery, 'due', v.at, v.at
 		FROM ? JOIN campaigns c ON c.id = v.campaign JOIN campaigns r ON r.id = COALESCE(c.escalation_of, c.id)
 			JOIN contacts p ON p.id = v.contact
-		WHERE r.follow_up IS NOT NULL ON CONFLICT (campaign_id, contact_id) DO NOTHING RETURNING id`,
+		WHERE r.follow_up IS NOT NULL AND r.page_id = ? ON CONFLICT (campaign_id, contact_id) DO NOTHING RETURNING id`,
 		tx.Values("v", db.UUIDs("id", fresh), db.UUIDs("campaign", campaigns), db.UUIDs("contact", contacts),
-			db.Int64s("delivery", deliveries), db.Times("at", at))).Scan(&ids).Error
+			db.Int64s("delivery", deliveries), db.Times("at", at)), page).Scan(&ids).Error
 	if err != nil {
 		return nil, fmt.Errorf("begin follow-ups: %w", err)
 	}

@@ -179,6 +179,40 @@ func TestStopHoldsUntilTheySayStart(t *testing.T) {
 	})
 }
 
+// Who asks to be forgotten is not asked for anything first.
+func TestOtherWordsEndTheLoopToo(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d)
+		b.Leaves = func(ev channel.Event) bool { return ev.Text == "forget me" }
+		who := b.known("Ann", ann)
+		b.sent(b.campaign(thanking).ID, who, channel.Window)
+		b.say(ann, "forget me")
+		require.Equal(t, "stopped", b.only(who).Reason)
+		require.Empty(t, b.got(ann))
+	})
+}
+
+// People may be known to several Pages.
+func TestAnswersOnAnotherPageAreNotFollowedUpHere(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d)
+		who := b.known("Ann", ann)
+		c := b.campaign(thanking)
+		id := b.sent(c.ID, who, channel.Window)
+		b.moved(ann)
+		b.tx(func(tx *db.Tx) error {
+			return b.Hear(t.Context(), tx, channel.Heard{Page: uuid.New(), Reacted: []channel.Reaction{{Delivery: id, Campaign: c.ID, Contact: who, At: b.now()}}})
+		})
+		list, err := b.Of(t.Context(), who, 1)
+		require.NoError(t, err)
+		require.Empty(t, list)
+		b.say(ann, "Yes")
+		require.Len(t, b.got(ann), 2)
+	})
+}
+
 func TestALateStopDoesNotOutdoALaterStart(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {

@@ -49,15 +49,15 @@ type word struct {
 	at   time.Time
 }
 
-// wordOf reads the last word on it of each person in what was heard.
-func wordsOf(h channel.Heard) map[uuid.UUID]word {
+// wordsOf reads the last word on it of each person in what was heard.
+func (l *Loop) wordsOf(h channel.Heard) map[uuid.UUID]word {
 	out := map[uuid.UUID]word{}
 	for _, ev := range h.Events {
 		id, known := h.People[ev.PSID]
 		if !known || ev.Kind != channel.EventMessage && ev.Kind != channel.EventPostback {
 			continue
 		}
-		stop := isStop(plain(ev.Text)) || isStop(plain(ev.Payload))
+		stop := isStop(plain(ev.Text)) || isStop(plain(ev.Payload)) || l.Leaves != nil && l.Leaves(ev)
 		if !stop && !isStart(plain(ev.Text)) && !isStart(plain(ev.Payload)) {
 			continue
 		}
@@ -71,7 +71,7 @@ func wordsOf(h channel.Heard) map[uuid.UUID]word {
 // heed notes who said stop, or that they want to go on. The newest word counts,
 // in whatever order they come.
 func (l *Loop) heed(tx *db.Tx, h channel.Heard) error {
-	words := wordsOf(h)
+	words := l.wordsOf(h)
 	if len(words) == 0 {
 		return nil
 	}

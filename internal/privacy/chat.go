@@ -41,6 +41,13 @@ func (s *Service) Hear(ctx context.Context, tx *db.Tx, h channel.Heard) error {
 	return nil
 }
 
+// Asks reports whether an event is the wish of a person to have their data
+// deleted.
+func (s *Service) Asks(ev channel.Event) bool {
+	_, asks := s.asks(ev)
+	return asks
+}
+
 // asks reports whether an event is the wish of a person, and in which language.
 func (s *Service) asks(ev channel.Event) (language string, asks bool) {
 	ofPerson := ev.Kind == channel.EventMessage || ev.Kind == channel.EventStandby && ev.App == "" && len(ev.ProviderIDs) == 0

@@ -354,3 +354,11 @@ func TestOldDeletionsAreForgotten(t *testing.T) {
 		require.Equal(t, 1, b.count("deletions"))
 	})
 }
+
+func TestOthersMayAskWhetherSomebodyAsks(t *testing.T) {
+	t.Parallel()
+	b := setup(t, dbtest.SQLite(t))
+	for text, asks := range map[string]bool{"Delete my data!": true, "Hello": false, "How do I delete my data?": false} {
+		require.Equal(t, asks, b.Asks(channel.Event{Kind: channel.EventMessage, PSID: "psid-1", Text: text}), text)
+	}
+}
