@@ -69,6 +69,7 @@ func refusals(t town) []refusal {
 		{"a self-test of magic", post("/v1/pages/"+page+"/self-test", `{"psid":"1001","capability":"magic"}`), 422, "invalid_fields", map[string]string{"/capability": "not_allowed"}},
 		{"a self-test with a stranger", post("/v1/pages/"+page+"/self-test", `{"psid":"9"}`), 422, "no_address", nil},
 		{"a self-test outside the window", post("/v1/pages/"+page+"/self-test", `{"psid":"1003"}`), 422, "window_closed", nil},
+		{"asking nobody", post("/v1/opt-in-requests", `{"contact_id":"`+pageID+`","page_id":"`+page+`","topic":"courses"}`), 422, "contact_not_found", map[string]string{"/contact_id": "contact_not_found"}},
 		{"asking a stranger", post("/v1/opt-in-requests", `{"contact_id":"`+t.people["dan"].ID.String()+`","page_id":"`+page+`","topic":"courses"}`), 422, "no_address", nil},
 		{"asking for nothing", post("/v1/opt-in-requests", `{"contact_id":"`+t.people["amy"].ID.String()+`","page_id":"`+page+`","topic":"nothing"}`), 422, "topic_not_found", map[string]string{"/topic": "topic_not_found"}},
 		{"a thread passed to nobody", post(amy+"/thread", `{"page_id":"`+page+`","action":"pass"}`), 422, "invalid_fields", map[string]string{"/target_app_id": "required"}},

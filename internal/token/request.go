@@ -64,6 +64,8 @@ type Request struct {
 
 var (
 	errNoRequest = fault.New(fault.NotFound, "opt_in_request_not_found", "There is no such opt-in request.")
+	errNobody    = fault.New(fault.Invalid, "contact_not_found", "There is no such contact.").
+			With(fault.Field{Pointer: "/contact_id", Code: "contact_not_found", Detail: "There is no such contact."})
 	errNoAddress = fault.New(fault.Invalid, "no_address", "The contact has no Messenger address on this page.")
 	errWindow    = fault.New(fault.Invalid, "window_closed", "The contact's 24-hour window on this page is closed.")
 	errHeld      = fault.New(fault.Invalid, "thread_held", "Another app or a human is talking with the contact on this page.")
@@ -173,13 +175,25 @@ func askable(tx *db.Tx, r OptInRequest) (psid string, err error) {
 	case err != nil:
 		return "", fmt.Errorf("find the Messenger address: %w", err)
 	case len(found) == 0:
-		return "", errNoAddress
+		return "", noAddress(tx, r.ContactID)
 	case found[0].BlockedAt != nil || !inWindow(found[0].LastActionAt, r.AskedAt):
 		return "", errWindow
 	case found[0].HeldUntil != nil && r.AskedAt.Before(*found[0].HeldUntil):
 		return "", errHeld
 	}
 	return found[0].Psid, nil
+}
+
+// noAddress says whether it is the person who is not there, or their address.
+func noAddress(tx *db.Tx, contact uuid.UUID) error {
+	var there bool
+	if err := tx.Raw("SELECT EXISTS (SELECT 1 FROM contacts WHERE id = ?)", contact).Scan(&there).Error; err != nil {
+		return fmt.Errorf("look whether the contact is there: %w", err)
+	}
+	if !there {
+		return errNobody
+	}
+	return errNoAddress
 }
 
 // The window is 24 hours; the margin keeps a message from arriving after it.

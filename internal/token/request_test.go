@@ -148,7 +148,7 @@ func TestAskIsRefusedWhenItMayNotGoOut(t *testing.T) {
 			{"topic_not_found", fault.Invalid, func(_ *testing.T, k *desk) { k.ask.Topic = "\x00" }},
 			{"topic_unsorted", fault.Invalid, func(_ *testing.T, k *desk) { k.ask.Topic = token.Unsorted }},
 			{"page_not_found", fault.Invalid, func(_ *testing.T, k *desk) { k.ask.PageID = uuid.New() }},
-			{"no_address", fault.Invalid, func(_ *testing.T, k *desk) { k.ask.ContactID = uuid.New() }},
+			{"contact_not_found", fault.Invalid, func(_ *testing.T, k *desk) { k.ask.ContactID = uuid.New() }},
 			{"page_stopped", fault.Unavailable, func(t *testing.T, k *desk) {
 				t.Helper()
 				k.exec(t, "INSERT INTO lines (sender, free_at, stopped_at, stop_code, updated_at) VALUES (?, 0, ?, '190', ?)", "messenger:"+k.page.String(), k.now, k.now)

@@ -66,7 +66,7 @@ func (s *Service) Guard() time.Duration { return s.guard }
 
 // Ask sends the "Notify Me" message and returns the request with what came of
 // it: that the provider refused is a state, not an error. Invalid faults have
-// the codes no_address, window_closed, thread_held, asked_recently and
+// the codes contact_not_found, no_address, window_closed, thread_held, asked_recently and
 // capability_off; a Page that may not ask or send now is Unavailable
 // (asking_stopped, asking_slowed, page_stopped). Of two calls at once only one
 // asks.
