@@ -157,7 +157,7 @@ func (c Campaign) checkRoute(lanes []channel.Lane, src content.Source) []fault.F
 		case !says(src, l):
 			out = append(out, fault.Field{Pointer: "/content/" + Part(l), Code: "required", Detail: "The route has the lane " + string(l) + ", but there is nothing to say on it."})
 		case l == channel.Utility && !c.Transactional:
-			out = append(out, fault.Field{Pointer: at, Code: "not_transactional", Detail: "Utility messages are for campaigns that are declared transactional."})
+			out = append(out, fault.Field{Pointer: "/transactional", Code: "not_transactional", Detail: "Utility messages are for campaigns that are declared transactional."})
 		}
 		seen[l] = true
 	}

@@ -47,7 +47,7 @@ func TestDefineTellsEachMistakeInTheRoute(t *testing.T) {
 		"no lane":            {everything, []channel.Lane{}, []string{"/content required"}},
 		"unknown lane":       {everything, []channel.Lane{channel.Window, "pigeon"}, []string{"/route/1 not_allowed"}},
 		"no utility message": {everything, []channel.Lane{channel.Utility, channel.Recurring}, []string{"/content/utility required"}},
-		"not transactional":  {content.Source{Utility: visit}, []channel.Lane{channel.Utility}, []string{"/route/0 not_transactional"}},
+		"not transactional":  {content.Source{Utility: visit}, []channel.Lane{channel.Utility}, []string{"/transactional not_transactional"}},
 		"twice":              {everything, []channel.Lane{channel.LaneSMS, channel.Window, channel.LaneSMS}, []string{"/route/2 duplicate"}},
 		"nothing to say on it": {content.Source{SMS: text}, []channel.Lane{channel.Window, channel.LaneSMS, channel.LaneEmail},
 			[]string{"/content/messenger required", "/content/email required"}},

@@ -51,9 +51,9 @@ func TestUtilityMessageMustFitATemplateOfThePage(t *testing.T) {
 		plain := b.reminder(visit)
 		plain.Transactional = nil
 		_, _, err = b.Create(t.Context(), plain)
-		require.Equal(t, []string{"/route/0 not_transactional"}, mistakes(t, err))
+		require.Equal(t, []string{"/transactional not_transactional"}, mistakes(t, err))
 		_, _, err = b.Update(t.Context(), c.ID, campaign.Patch{Transactional: ptr(false)})
-		require.Equal(t, []string{"/route/0 not_transactional"}, mistakes(t, err))
+		require.Equal(t, []string{"/transactional not_transactional"}, mistakes(t, err))
 	})
 }
 

@@ -97,7 +97,7 @@ func (u *Utility) Fits(f Form) []fault.Field {
 	}
 	if len(u.Buttons) != f.Postbacks {
 		bad = append(bad, fault.Field{Pointer: pointerUtility + "/buttons", Code: "wrong_number",
-			Detail: fmt.Sprintf("The template has %d buttons that send a payload back: give one payload for each.", f.Postbacks)})
+			Detail: fmt.Sprintf("One payload is wanted for each button of the template that sends one back, and it has %d of them.", f.Postbacks)})
 	}
 	slices.SortFunc(bad, func(a, b fault.Field) int { return cmp.Compare(a.Pointer, b.Pointer) })
 	return bad
