@@ -143,7 +143,7 @@ func (d *doctor) channels(c Config) {
 	} else {
 		d.add(fine, "Messenger", "The app's secret and the verify token are set.", "")
 		if c.Meta.AppID == "" {
-			d.add(note, "Messenger", "META_APP_ID is not set, so Beckon cannot tell its own subscription and messages from those of other apps.",
+			d.add(note, "Messenger", "META_APP_ID is not set, so Beckon cannot tell its own messages from those of other apps, nor ask Graph who wants to be deleted.",
 				"Set it to the app's id, which stands at the top of the app's dashboard.")
 		}
 	}

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 
 	"beckon/internal/page"
+	"beckon/internal/seal"
 )
 
 // step is how many rows are read at a time.
@@ -39,6 +41,11 @@ func (d *doctor) page(ctx context.Context, a *app, p page.Page) {
 	area := "page " + p.Name
 	if a.channels.messenger != nil {
 		checked, err := a.health.Check(ctx, p.ID)
+		if errors.Is(err, seal.ErrOpen) {
+			d.add(todo, area, "Its access token cannot be opened with this BECKON_SECRET_KEY.",
+				"Use the key that it was stored with; without it, permissions are lost too, and each page needs a new access token.")
+			return
+		}
 		if err != nil {
 			d.add(todo, area, "It cannot be checked.", "See that the database runs.")
 			return
@@ -89,7 +96,7 @@ func (d *doctor) capability(area string, p page.Page, name page.Capability) {
 	case page.Off:
 		d.add(note, area, fmt.Sprintf("%s: off (%s, %s).", what, k.How, k.At.UTC().Format(time.DateOnly)), advice(name))
 	default:
-		d.add(note, area, what+": not known yet. It is tried with a few messages at a time, and learnt from.", attempt(name, p.ID))
+		d.add(note, area, what+": not known yet. "+learning(name), attempt(name, p.ID))
 	}
 }
 
@@ -104,13 +111,23 @@ func advice(name page.Capability) string {
 	return "Campaigns go over their other lanes."
 }
 
+// learning is how a capability becomes known by itself.
+func learning(name page.Capability) string {
+	if name == page.Profile {
+		return "The first person who writes and has no name yet shows it."
+	}
+	return "Campaigns try it on a few people at a time and learn from it."
+}
+
 // attempt is how to find out about a capability that is not known.
 func attempt(name page.Capability, id uuid.UUID) string {
 	switch name {
 	case page.OneTime:
 		return "To find out now: beckon doctor --self-test PSID --page " + id.String()
-	case page.Recurring, page.Utility:
-		return "Nothing must be done. To say what you know: PATCH /v1/pages/{id} with capabilities."
+	case page.Recurring:
+		return "To find out now: POST /v1/pages/" + id.String() + "/self-test with a tester's psid and the capability recurring."
+	case page.Utility:
+		return "Nothing must be done. To say what you know: PATCH /v1/pages/" + id.String() + " with capabilities."
 	}
 	return ""
 }

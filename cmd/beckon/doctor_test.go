@@ -75,7 +75,8 @@ func TestDoctorFindsASetUpThatIsWellAndSaysSo(t *testing.T) {
 		require.Contains(t, found[note]["public address"], "https://", "stand-in providers do without")
 		page := "page Northern Courses"
 		require.Contains(t, found[fine][page], "webhook is subscribed")
-		require.Contains(t, found[note][page], "one-time notifications: not known yet")
+		require.Contains(t, found[note][page], "one-time notifications: not known yet. Campaigns try it")
+		require.Contains(t, found[note][page], "reading people's names: not known yet. The first person who writes")
 		for _, area := range []string{"settings", "database", "secret", "senders", "what comes in", "Messenger", "SMS", "e-mail"} {
 			require.Contains(t, found[fine], area)
 		}
@@ -97,10 +98,28 @@ func TestDoctorSaysWhatMustBeDone(t *testing.T) {
 		require.Equal(t, exitFailed, code)
 		require.Contains(t, out, "TO DO page Northern Courses: token_refused\n      → Graph refuses the access token")
 		require.Contains(t, out, "TO DO sender messenger:"+w.page+": It is stopped (190)")
+		require.Contains(t, out, "Store a new access token with PATCH /v1/pages/{id}: sending goes on by itself.")
 		require.Equal(t, "beckon: 2 things must be done\n", errOut)
 		for _, hidden := range w.hidden {
 			require.NotContains(t, out, hidden)
 		}
+	})
+}
+
+func TestDoctorSaysWhichSecretIsTheWrongOne(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, database string) {
+		w := serving(t, database)
+		with := func(setting string) func() []string { return func() []string { return append(w.environ(), setting) } }
+		const page = "page Northern Courses"
+		_, _, out := examined(t, with("BECKON_SECRET_KEY="+strings.Repeat("z", 40)))
+		require.Contains(t, out, "cannot be opened with this BECKON_SECRET_KEY")
+		_, found, out := examined(t, with("META_APP_SECRET=of-another-app"))
+		require.Contains(t, found[todo][page], "check_failed")
+		require.Contains(t, out, "META_APP_SECRET is not that of the app")
+		_, found, out = examined(t, with("META_GRAPH_URL=http://127.0.0.1:1"))
+		require.Contains(t, found[todo][page], "check_failed")
+		require.Contains(t, out, "Graph did not answer")
 	})
 }
 

@@ -3,7 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
+
+	"beckon/internal/line"
+	"beckon/internal/page"
 )
 
 // lines looks for senders that are stopped.
@@ -21,14 +25,25 @@ func (d *doctor) lines(ctx context.Context, a *app) {
 		case l.RetryAt != nil:
 			d.add(note, "sender "+l.Sender, fmt.Sprintf("It rests (%s): %s", l.Code, l.Detail), "It is tried again by itself.")
 		default:
-			d.add(todo, "sender "+l.Sender, fmt.Sprintf("It is stopped (%s): %s", l.Code, l.Detail),
-				"Remove the cause, then POST /v1/lines/"+l.Sender+"/resume.")
+			d.add(todo, "sender "+l.Sender, fmt.Sprintf("It is stopped (%s): %s", l.Code, l.Detail), restart(l))
 		}
 		stopped++
 	}
 	if stopped == 0 {
 		d.add(fine, "senders", "None is stopped.", "")
 	}
+}
+
+// restart is what lets a stopped sender go on.
+func restart(l line.Line) string {
+	by := "POST /v1/lines/" + l.Sender + "/resume."
+	switch {
+	case strings.HasPrefix(l.Code, "190"):
+		return "Store a new access token with PATCH /v1/pages/{id}: sending goes on by itself. If the old one is good again: " + by
+	case l.Code == page.CodeBlocked:
+		return "It goes on by itself when Meta ends the block. If Meta has and did not say so: " + by
+	}
+	return "Remove the cause, then " + by
 }
 
 const (

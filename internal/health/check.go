@@ -70,7 +70,7 @@ func (a *asking) note(r channel.Result) bool {
 	if r.Outcome == channel.Accepted {
 		return true
 	}
-	a.seen.Code = cmp.Or(a.seen.Code, r.Code, "nothing")
+	a.seen.Code = cmp.Or(a.seen.Code, r.Code, page.NoAnswer)
 	return false
 }
 

@@ -40,6 +40,9 @@ const (
 	GetStartedMissing = "missing"
 )
 
+// NoAnswer is the CheckCode of a check that Graph did not answer.
+const NoAnswer = "nothing"
+
 // Health is how a Page stands with Meta, as far as it was seen. Times that are
 // nil did not come to pass, or are not known.
 type Health struct {

@@ -63,11 +63,22 @@ func (p Page) deaf(now time.Time) []Problem {
 		"The Page has no Get Started button, so new people who follow a personal link are not recognised. Set one in the Messenger profile.")
 	add(h.QuietSince != nil, "quiet", true,
 		"Meta has sent no event of this Page for %d hours or more. See that the webhook address answers, that the app is Live, and that the Page is subscribed.", p.QuietHours)
-	add(h.CheckCode != "", "check_failed", true, "The last check could not be done: Graph answered %s.", h.CheckCode)
+	add(h.CheckCode != "", "check_failed", true, "The last check could not be done: %s", hindrance(h.CheckCode))
 	warned := h.Policy == channel.StatusWarning && h.PolicyAt != nil && now.Sub(*h.PolicyAt) < warnedLong
 	add(warned, "policy_warning", false, "Meta warned the Page%s. A block may follow.", because(h.PolicyReason))
 	add(h.Load >= loadHigh, "usage_high", false, "%d percent of Graph's limits are used up, so sending is slowed down.", h.Load)
 	return out
+}
+
+// hindrance says what a check met, and what is behind it as a rule.
+func hindrance(code string) string {
+	switch code {
+	case NoAnswer:
+		return "Graph did not answer. See that this machine reaches META_GRAPH_URL; it is tried again within the hour."
+	case "100":
+		return "Graph answered 100. As a rule META_APP_SECRET is not that of the app which the access token was made with."
+	}
+	return "Graph answered " + code + ". It is tried again within the hour."
 }
 
 // NeededFields are the webhook fields that Beckon cannot do without; UsefulFields
