@@ -22,22 +22,22 @@ func TestMistakesOnTheCommandLineEndWith2(t *testing.T) {
 	t.Parallel()
 	for line, problem := range map[string]string{
 		"dance":                               `there is no command "dance"`,
-		"serve now":                           "beckon serve takes 0 arguments",
+		"serve now":                           "beckon serve takes no arguments",
 		"serve --fast":                        "unknown flag: --fast",
 		"serve --addr":                        "flag needs an argument: --addr",
-		"migrate sideways":                    "beckon migrate takes 0 arguments",
+		"migrate sideways":                    "beckon migrate takes no arguments",
 		"migrate up --fast":                   "unknown flag: --fast",
-		"import":                              "beckon import takes 1 arguments: [FILE]",
-		"import a.csv b.csv":                  "beckon import takes 1 arguments: [FILE]",
+		"import":                              "beckon import wants FILE",
+		"import a.csv b.csv":                  "beckon import wants FILE",
 		"import --page 7 a.csv":               "--page must be a page's id",
 		"keys create --name crm":              "--name and --scope are needed",
 		"keys create --scope admin":           "--name and --scope are needed",
 		"keys create --name crm --scope king": `there is no scope "king"; there are: pages:read`,
-		"keys create --name crm --scope admin extra": "beckon keys create takes 0 arguments",
-		"doctor now":                    "beckon doctor takes 0 arguments",
+		"keys create --name crm --scope admin extra": "beckon keys create takes no arguments",
+		"doctor now":                    "beckon doctor takes no arguments",
 		"doctor --page 7":               "--page goes with --self-test",
 		"doctor --page 7 --self-test 1": "--page must be a page's id",
-		"version 2":                     "beckon version takes 0 arguments",
+		"version 2":                     "beckon version takes no arguments",
 	} {
 		dir := t.TempDir()
 		code, out, errOut := told(t, environment("BECKON_DATA_DIR="+filepath.Join(dir, "data")), strings.Fields(line)...)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -30,9 +31,12 @@ func rootCommand(environ func() []string) *cobra.Command {
 // exactly wants a number of arguments, by name.
 func exactly(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != len(names) {
-			return usageError{fmt.Errorf("%s takes %d arguments: %v", cmd.CommandPath(), len(names), names)}
+		switch {
+		case len(args) == len(names):
+			return nil
+		case len(names) == 0:
+			return usageError{fmt.Errorf("%s takes no arguments", cmd.CommandPath())}
 		}
-		return nil
+		return usageError{fmt.Errorf("%s wants %s", cmd.CommandPath(), strings.Join(names, " "))}
 	}
 }

@@ -24,6 +24,7 @@ type standIn struct {
 }
 
 const (
+	simulatorApp   = "100000000000001"
 	simulatorSID   = "AC00000000000000000000000000000001"
 	simulatorPage  = "104829305581"
 	simulatorFrom  = "+15005550006"
@@ -42,6 +43,7 @@ func simulatorCommand() *cobra.Command {
 	f.StringVar(&s.addr, "addr", "127.0.0.1:8090", "address to listen on; port 0 picks a free one")
 	f.StringVar(&s.callback, "callback-url", "http://127.0.0.1:8080", "where Beckon is; empty for no callbacks")
 	f.StringSliceVar(&s.pages, "page", []string{simulatorPage + "=page-token"}, "a Page, as id=access token; may be given many times")
+	f.StringVar(&s.config.AppID, "app-id", simulatorApp, "id of the Facebook app")
 	f.StringVar(&s.config.AppSecret, "app-secret", "simulated-app-secret", "secret of the Facebook app")
 	f.StringVar(&s.config.VerifyToken, "verify-token", "simulated-verify-token", "what Meta's check of the webhook carries")
 	f.StringVar(&s.config.TwilioAccountSID, "twilio-sid", simulatorSID, "Twilio account")

@@ -36,6 +36,7 @@ func TestSimulatorPrintsTheSettingsThatPointAtIt(t *testing.T) {
 	c, err := readConfig(func() []string { return strings.Split(strings.TrimSpace(string(env)), "\n") })
 	require.NoError(t, err)
 	require.Equal(t, line[4]+"/graph", c.Meta.GraphURL)
+	require.Equal(t, simulatorApp, c.Meta.AppID)
 	require.Equal(t, simulatorEmail, c.Mail.From)
 	require.NotEmpty(t, c.Mail.WebhookKey)
 	chans, err := openChannels(c)
