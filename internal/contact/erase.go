@@ -15,8 +15,9 @@ import (
 
 // Erase removes a contact with its addresses, tokens and opt-in requests. What
 // it opted out of stays silent: the keyed hashes of those addresses are
-// suppressed, so that importing the person again sends nothing. An event tells
-// of it, with the external id, so that the CRM can do the same.
+// suppressed, so that importing the person again sends nothing. Of recurring
+// tokens the keyed hashes stay, so that Meta's list of them does not bring the
+// person back. An event tells of it, with the external id, so that the CRM can do the same.
 func (s *Store) Erase(ctx context.Context, id uuid.UUID) error {
 	return s.db.Transact(ctx, func(tx *db.Tx) error { return s.EraseIn(tx, id) })
 }
@@ -32,6 +33,10 @@ func (s *Store) EraseIn(tx *db.Tx, id uuid.UUID) error {
 	}
 	if err := s.insertSuppressions(tx, optOuts(c[0])); err != nil {
 		return err
+	}
+	if err := tx.Exec("UPDATE recurring_tokens SET contact_id = NULL, value = ?, title = '', status = 'stopped', status_at = ?, updated_at = ? WHERE contact_id = ?",
+		[]byte{}, s.now(), s.now(), id).Error; err != nil {
+		return fmt.Errorf("erase recurring tokens: %w", err)
 	}
 	if err := tx.Exec("DELETE FROM contacts WHERE id = ?", id).Error; err != nil {
 		return fmt.Errorf("erase a contact: %w", err)

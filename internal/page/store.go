@@ -250,6 +250,9 @@ func (s *Store) Remove(tx *db.Tx, id uuid.UUID) (Gone, error) {
 	case used:
 		return Gone{}, errInUse
 	}
+	if err := tx.Exec("DELETE FROM recurring_tokens WHERE page_id = ? AND contact_id IS NULL", id).Error; err != nil {
+		return Gone{}, fmt.Errorf("delete page: %w", err)
+	}
 	var was row
 	if err := tx.Raw("SELECT facebook_page_id, access_token FROM pages WHERE id = ?", id).Scan(&was).Error; err != nil {
 		return Gone{}, fmt.Errorf("delete page: %w", err)

@@ -263,6 +263,8 @@ func TestPageInUseStays(t *testing.T) {
 			require.True(t, fault.HasCode(err, "page_in_use"))
 			b.exec(t, "DELETE FROM campaigns")
 			b.exec(t, "DELETE FROM messenger_addresses")
+			b.exec(t, `INSERT INTO recurring_tokens (id, page_id, topic, value, value_hash, status, status_at, source, granted_at, eligible_at, updated_at)
+				VALUES (?, ?, 'unsorted', ?, ?, 'stopped', ?, 'webhook', ?, ?, ?)`, uuid.New(), p.ID, []byte{}, []byte("h"), b.now, b.now, b.now, b.now) // nobody's
 			require.NoError(t, b.store.Delete(t.Context(), p.ID))
 			_, err = b.store.Get(t.Context(), p.ID)
 			require.True(t, fault.HasCode(err, "page_not_found"))

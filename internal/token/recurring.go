@@ -31,7 +31,7 @@ const recurringColumns = "id, contact_id, page_id, topic, status, source, title,
 // ReserveRecurring hands that out.
 type RecurringToken struct {
 	ID         uuid.UUID
-	ContactID  *uuid.UUID // nil: the person stopped it before they were heard of
+	ContactID  *uuid.UUID // nil: the person stopped it before they were heard of, or was erased
 	PageID     uuid.UUID
 	Topic      string
 	Status     RecurringStatus

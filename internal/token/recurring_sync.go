@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -200,11 +201,36 @@ func (r *Recurring) keep(ctx context.Context, tx *db.Tx, s Sync, l channel.Listi
 		AND status_at < ? AND (listed_at IS NULL OR listed_at < ?)`, s.StartedAt, r.moment(), s.PageID, s.StartedAt, s.StartedAt).Error
 }
 
+// forgotten returns those of the listed tokens of which nobody is known whose
+// they are: they were stopped, or their people erased.
+func (r *Recurring) forgotten(tx *db.Tx, page uuid.UUID, listed []channel.Listed) (map[string]bool, error) {
+	byHash, hashes := map[string]string{}, make([][]byte, len(listed))
+	for i, l := range listed {
+		hashes[i] = r.box.Hash(sealedRecurring, l.Token)
+		byHash[string(hashes[i])] = l.Token
+	}
+	var found [][]byte
+	err := tx.Raw("SELECT t.value_hash FROM ? JOIN recurring_tokens t ON t.page_id = v.page AND t.value_hash = v.hash WHERE t.contact_id IS NULL",
+		tx.Values("v", db.UUIDs("page", slices.Repeat([]uuid.UUID{page}, len(listed))), db.Blobs("hash", hashes))).Scan(&found).Error
+	if err != nil {
+		return nil, fmt.Errorf("find recurring tokens: %w", err)
+	}
+	out := make(map[string]bool, len(found))
+	for _, h := range found {
+		out[byHash[string(h)]] = true
+	}
+	return out, nil
+}
+
 func (r *Recurring) keepTokens(ctx context.Context, tx *db.Tx, s Sync, listed []channel.Listed) error {
+	forgotten, err := r.forgotten(tx, s.PageID, listed)
+	if err != nil {
+		return err
+	}
 	var psids []string
 	var events []channel.Event
 	for _, l := range listed {
-		if l.PSID == "" || !storable(l.Token, maxValue) || l.Title == TestTitle {
+		if l.PSID == "" || !storable(l.Token, maxValue) || l.Title == TestTitle || forgotten[l.Token] {
 			continue
 		}
 		psids = append(psids, l.PSID)

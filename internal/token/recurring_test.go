@@ -1,6 +1,7 @@
 package token_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -13,10 +14,12 @@ import (
 	"pgregory.net/rapid"
 
 	"beckon/internal/channel"
+	"beckon/internal/contact"
 	"beckon/internal/db"
 	"beckon/internal/db/dbtest"
 	"beckon/internal/fault"
 	"beckon/internal/queue"
+	"beckon/internal/seal"
 	"beckon/internal/token"
 )
 
@@ -386,6 +389,34 @@ func TestListingBringsTokensAndTheirPeople(t *testing.T) {
 		require.Equal(t, 1, b.count("status = 'live'"), "what is listed again is live again")
 		require.Equal(t, 3, b.count("status = 'missing'"))
 		require.Equal(t, 1, b.count("status = 'stopped'"), "what a person said weighs more")
+	})
+}
+
+// Meta's list names people long after they were erased here.
+func TestAListDoesNotBringBackWhoWasErased(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := recurringSetup(t, d)
+		b.hear(b.given("nm-1", -60))
+		box, err := seal.New(bytes.Repeat([]byte{1}, seal.MinSecret))
+		require.NoError(t, err)
+		people := contact.New(d, queue.New(d, slog.New(slog.DiscardHandler)), box, contact.Options{Now: func() time.Time { return b.now }})
+		require.NoError(t, people.Erase(t.Context(), b.contact))
+		require.Equal(t, 1, b.count("contact_id IS NULL AND status = 'stopped' AND length(value) = 0 AND title = ''"), "only the hash is left")
+		b.lister.parts = []channel.Listing{{Tokens: []channel.Listed{{Token: "nm-1", PSID: psid, Title: "New courses", Created: b.now.Add(-time.Hour)}}}}
+		_, err = b.part.StartSync(t.Context(), b.page)
+		require.NoError(t, err)
+		require.NoError(t, b.queue.Drain(t.Context(), b.now))
+		var n int
+		require.NoError(t, d.Read(t.Context()).Raw("SELECT COUNT(*) FROM contacts").Row().Scan(&n))
+		require.Zero(t, n)
+
+		b.contact = b.newContact(t)
+		b.address(psid, b.contact)
+		b.hear(b.given("nm-1", 1))
+		require.Equal(t, token.Live, b.one().Status, "unless they come back themselves")
+		b.now = b.now.Add(time.Minute)
+		require.Equal(t, map[int64]string{5: "nm-1"}, b.take(token.Claim{Delivery: 5, TokenID: b.one().ID}))
 	})
 }
 

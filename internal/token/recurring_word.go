@@ -107,6 +107,7 @@ func (s *Store) take(ctx context.Context, tx *db.Tx, words []word) error {
 			status_at = CASE WHEN `+newer+` THEN EXCLUDED.status_at WHEN `+found+` THEN EXCLUDED.listed_at ELSE r.status_at END,
 			title = CASE WHEN EXCLUDED.title <> '' AND (`+newer+` OR r.title = '') THEN EXCLUDED.title ELSE r.title END,
 			topic = CASE WHEN r.topic = 'unsorted' THEN EXCLUDED.topic ELSE r.topic END,
+			value = CASE WHEN r.contact_id IS NULL THEN EXCLUDED.value ELSE r.value END,
 			contact_id = COALESCE(r.contact_id, EXCLUDED.contact_id),
 			source = CASE WHEN EXCLUDED.granted_at < r.granted_at THEN EXCLUDED.source ELSE r.source END,
 			granted_at = CASE WHEN EXCLUDED.granted_at < r.granted_at THEN EXCLUDED.granted_at ELSE r.granted_at END,
