@@ -144,6 +144,22 @@ func TestAPageThatIsSilentIsToldOfOnce(t *testing.T) {
 	})
 }
 
+// Meta's times may be in whole seconds.
+func TestABlockOfTheSameMomentAsAWarningCounts(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d)
+		for graphID, words := range map[string][]string{"1": {channel.StatusWarning, channel.StatusBlock}, "2": {channel.StatusBlock, channel.StatusWarning}} {
+			id := b.create(t, graphID).ID
+			for _, word := range words {
+				b.policy(t, id, word, b.now)
+			}
+			require.Equal(t, page.CodeBlocked, b.stopped(t, id))
+			require.Equal(t, channel.StatusBlock, b.get(t, id).Health.Policy)
+		}
+	})
+}
+
 func TestMetasWordStopsTheLineAndLetsItGoOnInWhateverOrderItComes(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
