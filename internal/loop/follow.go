@@ -24,6 +24,9 @@ const (
 	windowMargin = 5 * time.Minute
 	// soon is when something is tried again, if nobody says when.
 	soon = 2 * time.Second
+	// seldom is when a question is tried again: what stops a Page from asking
+	// lasts longer than what holds up a message.
+	seldom = 15 * time.Second
 )
 
 // turn is a follow-up whose next step may be taken now.
@@ -254,14 +257,17 @@ func (l *Loop) capture(ctx context.Context, t turn) (turn, error) {
 	return l.settle(ctx, t)
 }
 
-// answered is what came of asking. That it may not be is an answer too.
+// answered is what came of asking. That it may not be is an answer too, as is
+// that it may not be before a person lets the Page ask again.
 func answered(state string, err error) (string, error) {
 	var f *fault.Error
 	switch {
 	case err == nil:
 		return state, nil
+	case fault.HasCode(err, "asking_stopped"):
+		return "asking_stopped", nil
 	case fault.Is(err, fault.Unavailable):
-		return "", queue.Later(soon)
+		return "", queue.Later(seldom)
 	case (fault.Is(err, fault.Invalid) || fault.Is(err, fault.NotFound) || fault.Is(err, fault.Conflict)) && errors.As(err, &f):
 		return f.Code, nil
 	}

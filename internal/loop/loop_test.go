@@ -362,6 +362,22 @@ func TestNobodyIsAskedTwiceInTheGuardTime(t *testing.T) {
 	})
 }
 
+// Nobody waits for what only a person can change, and the job least of all.
+func TestAPageThatMayNotAskIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d)
+		who := b.known("Ann", ann)
+		b.sent(b.campaign(thanking).ID, who, channel.Window)
+		b.tx(func(tx *db.Tx) error {
+			return b.tokens.NoteAsked(tx, b.page, channel.Result{Outcome: channel.StopTheLine, Code: "10/1404170"})
+		})
+		b.say(ann, "Yes")
+		require.Equal(t, loop.Done, b.only(who).State)
+		require.Equal(t, "asking_stopped", b.only(who).Asked)
+	})
+}
+
 func TestWhoHoldsAPermissionIsNotAsked(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
