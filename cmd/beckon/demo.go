@@ -24,7 +24,7 @@ type demoOptions struct {
 
 func demoCommand(environ func() []string) *cobra.Command {
 	o := demoOptions{}
-	cmd := &cobra.Command{Use: "demo", Short: "See a campaign go out, against stand-in providers on this machine", Args: exactly(),
+	cmd := &cobra.Command{Use: "demo", Short: "See three campaigns go out, against stand-in providers on this machine", Args: exactly(),
 		Long: "See a campaign go out: people come in from a CRM, some of them talk to the bot, and each is reached in the one way that is open.\n\n" +
 			"It is the program as it serves, called over its public API; Messenger, Twilio and SendGrid are stand-ins on this machine and\n" +
 			"nobody real is in the data. It needs nothing set up: SQLite in a temporary folder, or with BECKON_DATABASE_URL a database\n" +

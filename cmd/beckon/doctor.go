@@ -55,7 +55,8 @@ func doctorCommand(environ func() []string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Look at the whole set-up, and say what to do", Args: exactly(),
 		Long: "Looks at the settings, the database, the public address, each page's side of Meta and the other channels, repairs what can be\n" +
-			"repaired, and says what must be done. It exits with 1 when there is something.",
+			"repaired, and says what must be done. It exits with 1 when there is something. It reads the settings that serve reads, so run it\n" +
+			"where the same ones are set.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := test.check(); err != nil {
 				return err

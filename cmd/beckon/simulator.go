@@ -36,7 +36,10 @@ func simulatorCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "simulator", Short: "Stand in for Messenger, Twilio and SendGrid on this machine", Args: exactly(),
 		Long: "Stand in for Messenger, Twilio and SendGrid on this machine.\n\n" +
 			"The settings that point Beckon at it are printed first, as shell commands. GET /counts on it tells what it has seen,\n" +
-			"GET /inbox?psid=, ?number= or ?email= what somebody received, and POST /phone lets somebody act.",
+			"GET /inbox?page=&psid=, ?number= or ?email= what somebody received, and POST /phone lets somebody act, by\n" +
+			`{"do": "say", "page": "` + simulatorPage + `", "psid": "7001", "text": "Hi"}` + " or another of say, quick_reply and button (with\n" +
+			"the payload), get_started and open (with a ref), notify_me, get_updates, stop_updates, resume_updates, react, read,\n" +
+			"block, unblock, text (an SMS, with from) and unsubscribe.",
 		Example: "  beckon simulator > stand-ins.env &\n  set -a; . ./stand-ins.env; set +a; beckon serve",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return s.serve(cmd.Context(), cmd.OutOrStdout()) }}
 	f := cmd.Flags()
