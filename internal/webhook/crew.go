@@ -84,6 +84,12 @@ func (i *Inbox) share(ctx context.Context, ids []uuid.UUID) (left []*call, err e
 	if taken { // and done with: the turn was given back
 		return i.leftOf(ctx, ids, <-t.done)
 	}
+	applied := false
+	defer func() { // also when this panics
+		for _, o := range others {
+			o.done <- applied
+		}
+	}()
 	all := slices.Clone(ids)
 	for _, o := range others {
 		all = append(all, o.ids...)
@@ -96,10 +102,7 @@ func (i *Inbox) share(ctx context.Context, ids []uuid.UUID) (left []*call, err e
 		calls[0].failed = err
 		return calls, nil
 	}
-	applied := err == nil
-	for _, o := range others {
-		o.done <- applied
-	}
+	applied = err == nil
 	return i.leftOf(ctx, ids, applied)
 }
 

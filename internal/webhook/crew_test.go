@@ -50,6 +50,22 @@ func TestOneJobDoesTheWorkOfThoseThatWait(t *testing.T) {
 	})
 }
 
+func TestAJobThatPanicsLeavesNobodyWaiting(t *testing.T) {
+	t.Parallel()
+	b := setup(t, dbtest.SQLite(t))
+	var once sync.Once
+	b.Listeners = append(b.Listeners, hears(func(h channel.Heard) {
+		if len(h.Events) > 1 {
+			once.Do(func() { panic("a fault of ours") })
+		}
+	}))
+	for i := range 4 {
+		b.accept(channel.Messenger, meta(b.read("message", ann, fmt.Sprint("9300", i))))
+	}
+	b.gathered(4)
+	require.Equal(t, 4, b.count("messenger_addresses WHERE last_action_at IS NOT NULL"))
+}
+
 func TestWhatFailsTogetherIsLeftToEachJob(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
