@@ -8,7 +8,3 @@ CREATE TABLE replies (
     PRIMARY KEY (contact_id, at)
 );
 CREATE INDEX replies_at ON replies (at);
-
--- +goose Down
-
-DROP TABLE replies;

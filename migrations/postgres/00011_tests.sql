@@ -2,7 +2,3 @@
 
 -- The campaign that this one only tries on one person; not in the list of campaigns.
 ALTER TABLE campaigns ADD COLUMN test_of uuid;
-
--- +goose Down
-
-ALTER TABLE campaigns DROP COLUMN test_of;

@@ -16,7 +16,3 @@ CREATE TABLE relays (
     failed_at    timestamp -- given up
 );
 CREATE INDEX relays_due ON relays (due_at) WHERE due_at IS NOT NULL;
-
--- +goose Down
-DROP TABLE relays;
-ALTER TABLE callbacks DROP COLUMN unknown;

@@ -11,13 +11,3 @@ ALTER TABLE messenger_addresses ADD COLUMN standby_at timestamp; -- something wa
 ALTER TABLE messenger_addresses ADD COLUMN human_at timestamp; -- a human wrote in the Page's inbox
 ALTER TABLE messenger_addresses ADD COLUMN held_until timestamp; -- left alone until then; NULL: nobody else holds it
 CREATE INDEX messenger_addresses_held ON messenger_addresses (held_until) WHERE held_until IS NOT NULL;
-
--- +goose Down
-
-DROP INDEX messenger_addresses_held;
-ALTER TABLE messenger_addresses DROP COLUMN held_until;
-ALTER TABLE messenger_addresses DROP COLUMN human_at;
-ALTER TABLE messenger_addresses DROP COLUMN standby_at;
-ALTER TABLE messenger_addresses DROP COLUMN thread_app_at;
-ALTER TABLE messenger_addresses DROP COLUMN thread_app;
-ALTER TABLE pages DROP COLUMN hold_hours;

@@ -16,7 +16,3 @@ CREATE TABLE deletions (
     finished_at  timestamp
 );
 CREATE INDEX deletions_age ON deletions (requested_at);
-
--- +goose Down
-
-DROP TABLE deletions;
