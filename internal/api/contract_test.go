@@ -108,6 +108,30 @@ func TestSpecificationIsSoundAndComplete(t *testing.T) {
 	}
 }
 
+// What the checks before every handler refuse is told of every operation.
+func TestSpecificationNamesTheAnswersOfTheChecks(t *testing.T) {
+	t.Parallel()
+	contract, err := NewContract(beckon.OpenAPI)
+	require.NoError(t, err)
+	for path, item := range contract.doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			if !strings.HasPrefix(path, "/v1/") {
+				continue
+			}
+			want := []string{"401", "403", "422"}
+			if op.RequestBody != nil {
+				want = append(want, "400", "413", "415")
+			}
+			if op.Parameters.GetByInAndName("header", "Idempotency-Key") != nil {
+				want = append(want, "409")
+			}
+			for _, status := range want {
+				require.NotNil(t, op.Responses.Value(status), "%s %s does not tell of %s", method, path, status)
+			}
+		}
+	}
+}
+
 // Whatever stands in a request body is closed: a name that nobody knows is a
 // mistake of the caller and must be told.
 func TestRequestBodiesAreClosed(t *testing.T) {

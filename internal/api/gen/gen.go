@@ -2090,7 +2090,7 @@ type CreateContactParams struct {
 type GetReachParams struct {
 	PageID openapi_types.UUID `form:"page_id" json:"page_id"`
 
-	// Topic Without a topic the lane `one_time` is closed.
+	// Topic Without a topic the lanes `one_time` and `recurring` are closed.
 	Topic *Slug `form:"topic,omitempty" json:"topic,omitempty"`
 }
 
