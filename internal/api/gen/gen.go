@@ -1466,7 +1466,7 @@ type PagePolicy struct {
 	Action PagePolicyAction `json:"action"`
 	At     time.Time        `json:"at"`
 
-	// Reason In Meta's words.
+	// Reason In Meta's words; empty when it gave none.
 	Reason string `json:"reason"`
 }
 
