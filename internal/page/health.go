@@ -234,12 +234,12 @@ const blockedDetail = "Meta blocks the Page from sending"
 // PolicySaid writes down Meta's word about a Page: a warning, a block, which stops
 // the Page's line, or the end of one, which lets it go on. A word that is not
 // later than the one that is known changes nothing; of two at one moment a block
-// counts.
+// counts, and no warning ends one.
 func (s *Store) PolicySaid(tx *db.Tx, id uuid.UUID, action, reason string, at time.Time) error {
 	at, now := at.UTC().Truncate(time.Microsecond), s.moment()
 	res := tx.Exec(`UPDATE page_health SET policy = ?, policy_reason = ?, policy_at = ?
-		WHERE page_id = ? AND (policy_at IS NULL OR policy_at < ? OR policy_at = ? AND policy <> 'block' AND CAST(? AS TEXT) = 'block')`,
-		action, reason, at, id, at, at, action)
+		WHERE page_id = ? AND (policy_at IS NULL OR policy_at < ? AND NOT (policy = 'block' AND CAST(? AS TEXT) = 'warning')
+			OR policy_at = ? AND policy <> 'block' AND CAST(? AS TEXT) = 'block')`, action, reason, at, id, at, action, at, action)
 	if res.Error != nil {
 		return fmt.Errorf("write Meta's word about a page: %w", res.Error)
 	}

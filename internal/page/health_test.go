@@ -144,6 +144,22 @@ func TestAPageThatIsSilentIsToldOfOnce(t *testing.T) {
 	})
 }
 
+func TestAWarningDoesNotEndABlock(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d)
+		id := b.create(t, "1").ID
+		b.policy(t, id, channel.StatusBlock, b.now)
+		require.Equal(t, channel.StatusBlock, b.policy(t, id, channel.StatusWarning, b.now.Add(time.Minute)).Health.Policy)
+		fresh := "EAAB-fresh"
+		_, err := b.store.Patch(t.Context(), id, page.Patch{AccessToken: &fresh})
+		require.NoError(t, err)
+		require.Equal(t, page.CodeBlocked, b.stopped(t, id))
+		b.policy(t, id, channel.StatusUnblock, b.now.Add(2*time.Minute))
+		require.Empty(t, b.stopped(t, id))
+	})
+}
+
 // Meta's times may be in whole seconds.
 func TestABlockOfTheSameMomentAsAWarningCounts(t *testing.T) {
 	t.Parallel()
