@@ -15,6 +15,7 @@ import (
 	"beckon"
 	"beckon/internal/api"
 	"beckon/internal/campaign"
+	"beckon/internal/capture"
 	"beckon/internal/channel"
 	"beckon/internal/channel/sms"
 	"beckon/internal/contact"
@@ -63,6 +64,7 @@ type app struct {
 	events    *event.Store
 	engine    *dispatch.Engine
 	loop      *loop.Loop
+	captures  *capture.Service
 	inbox     *webhook.Inbox
 	threads   *thread.Service
 	privacy   *privacy.Service
@@ -158,7 +160,7 @@ func (a *app) wireEngine() {
 	a.inbox = webhook.New(webhook.Parts{
 		DB: a.db, Queue: a.queue, Receivers: a.channels.receivers, Contacts: a.contacts, Tokens: a.tokens, Ledger: a.ledger,
 		Links: links, Marks: marks, PageByGraph: a.pageByGraph, Late: a.late,
-		Listeners: []webhook.Listener{a.health, a.recurring, a.templates, a.threads, a.privacy, a.selfTests, a.profiles, a.loop},
+		Listeners: []webhook.Listener{a.health, a.recurring, a.templates, a.threads, a.privacy, a.selfTests, a.profiles, a.captures, a.loop},
 		Relay:     a.relay.Keep, KeepBodies: a.config.KeepBodies, Log: a.log, Now: now,
 	})
 	a.optIns.Register(a.queue)
@@ -224,7 +226,7 @@ func (a *app) handler() (http.Handler, error) {
 	return api.New(api.Parts{
 		Contract: contract, DB: a.db, Box: a.box, Keys: a.keys, Answers: a.answers, Log: a.log, Now: now, ImportLimit: a.config.MaxImport,
 		Contacts: a.contacts, Pages: a.pages, Health: a.health, Tokens: a.tokens, OptIns: a.optIns, Recurring: a.recurring, Templates: a.templates, SelfTests: a.selfTests, Campaigns: a.campaigns, Engine: a.engine,
-		Ledger: a.ledger, Lines: a.lines, Events: a.events, Loop: a.loop, Inbox: a.inbox, Clicks: a.clicks, Links: a.coder(link.PurposeLink), Unsubscribes: a.coder(link.PurposeUnsubscribe),
+		Ledger: a.ledger, Lines: a.lines, Events: a.events, Loop: a.loop, Captures: a.captures, Inbox: a.inbox, Clicks: a.clicks, Links: a.coder(link.PurposeLink), Unsubscribes: a.coder(link.PurposeUnsubscribe),
 		MetaVerify: a.channels.verify(), Upload: a.channels.upload(), PublicURL: a.config.PublicURL, Waiting: a.waiting,
 		Threads: a.threads, Privacy: a.privacy,
 	})

@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"beckon/internal/campaign"
+	"beckon/internal/capture"
 	"beckon/internal/channel"
 	"beckon/internal/contact"
 	"beckon/internal/db"
@@ -54,6 +55,7 @@ type Parts struct {
 	Lines     *line.Store
 	Events    *event.Store
 	Loop      *loop.Loop
+	Captures  *capture.Service
 	Inbox     *webhook.Inbox
 	Threads   *thread.Service
 	Privacy   *privacy.Service

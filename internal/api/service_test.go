@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"beckon/internal/campaign"
+	"beckon/internal/capture"
 	"beckon/internal/channel"
 	"beckon/internal/channel/email"
 	"beckon/internal/channel/messenger"
@@ -41,6 +42,7 @@ import (
 	"beckon/internal/page"
 	"beckon/internal/privacy"
 	"beckon/internal/queue"
+	"beckon/internal/reply"
 	"beckon/internal/seal"
 	"beckon/internal/selftest"
 	"beckon/internal/simulator"
@@ -126,6 +128,14 @@ type service struct {
 	upload   channel.Result // what Meta says to an upload
 }
 
+// speaker writes to single people through the carrier.
+func (s *service) speaker(p Parts) *reply.Speaker {
+	if c := s.carriers[channel.Messenger]; c != nil {
+		return reply.New(reply.Parts{DB: p.DB, Pages: p.Pages, Lines: p.Lines, Sender: c, Now: s.clock.Now})
+	}
+	return nil
+}
+
 // eachService runs a test over both engines.
 func eachService(t *testing.T, test func(t *testing.T, s *service)) {
 	t.Helper()
@@ -174,6 +184,7 @@ func newService(t *testing.T, d *db.DB, absent ...channel.Kind) *service {
 		Status: func(code string) string { return publicURL + "/deletion/" + code }})
 	p.Answers = NewIdempotency(d, box, s.clock.Now)
 	p.Answers.Register(s.queue)
+	p.Captures = capture.New(capture.Parts{DB: d, Queue: s.queue, Contacts: p.Contacts, Now: s.clock.Now, Speaker: s.speaker(p)})
 	p.Loop = loop.New(loop.Parts{DB: d, Queue: s.queue, Campaigns: p.Campaigns, Contacts: p.Contacts, Log: log, Now: s.clock.Now})
 	require.NoError(t, s.queue.Open())
 	s.parts = p

@@ -33,6 +33,18 @@ func (s *Store) Patch(ctx context.Context, id uuid.UUID, d Draft) (Contact, erro
 	return c, err
 }
 
+// PatchIn is Patch in the caller's transaction. Nothing is written when it
+// returns a fault, and the transaction can go on.
+func (s *Store) PatchIn(ctx context.Context, tx *db.Tx, id uuid.UUID, d Draft) error {
+	it := s.check(d, change, s.api())
+	it.id = id
+	results, err := s.settle(ctx, tx, []item{it})
+	if err != nil {
+		return err
+	}
+	return results[0].Err
+}
+
 func (s *Store) one(ctx context.Context, it item) (c Contact, created bool, err error) {
 	err = s.db.Transact(ctx, func(tx *db.Tx) error {
 		results, err := s.settle(ctx, tx, []item{it})

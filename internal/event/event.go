@@ -30,6 +30,8 @@ const (
 	ThreadHeld        Type = "thread.held"
 	ThreadFreed       Type = "thread.freed"
 	ContactErased     Type = "contact.erased"
+	CaptureAnswered   Type = "capture.answered"
+	CaptureConflict   Type = "capture.conflict"
 	TokenGranted      Type = "token.granted"
 	TokenExpiring     Type = "token.expiring"
 	TokenExpired      Type = "token.expired"
@@ -44,7 +46,7 @@ const (
 
 // Types returns every type there is.
 func Types() []Type {
-	return []Type{LineStopped, LineResumed, LineSlowed, CampaignStarted, CampaignPaused, CampaignResumed, CampaignFinished, CampaignCancelled,
+	return []Type{LineStopped, LineResumed, LineSlowed, CampaignStarted, CampaignPaused, CampaignResumed, CampaignFinished, CampaignCancelled, CaptureAnswered, CaptureConflict,
 		ThreadHeld, ThreadFreed, ContactErased, PageCapabilityChanged, PageHealthChanged, PageQuiet, RelayFailed, TemplateChanged,
 		TokenGranted, TokenExpiring, TokenExpired, TokenRevoked}
 }

@@ -36,11 +36,11 @@ func isStart(said string) bool {
 	return false
 }
 
-// plain is what somebody said in lower case, single spaces, and no punctuation
-// around it.
+// plain is what somebody said as words in lower case, without punctuation.
 func plain(said string) string {
-	said = strings.TrimFunc(said, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
-	return strings.ToLower(strings.Join(strings.Fields(said), " "))
+	return strings.Join(strings.FieldsFunc(strings.ToLower(said), func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '\''
+	}), " ")
 }
 
 // word is somebody's word about being written to.

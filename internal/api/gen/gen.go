@@ -76,6 +76,31 @@ const (
 	CapabilityStateWorks   CapabilityState = "works"
 )
 
+// Defines values for CaptureChannel.
+const (
+	CaptureChannelEmail CaptureChannel = "email"
+	CaptureChannelSMS   CaptureChannel = "sms"
+)
+
+// Defines values for CaptureState.
+const (
+	CaptureStateAsked      CaptureState = "asked"
+	CaptureStateCaptured   CaptureState = "captured"
+	CaptureStateConflict   CaptureState = "conflict"
+	CaptureStateDeclined   CaptureState = "declined"
+	CaptureStateExpired    CaptureState = "expired"
+	CaptureStateFailed     CaptureState = "failed"
+	CaptureStateSending    CaptureState = "sending"
+	CaptureStateUnanswered CaptureState = "unanswered"
+	CaptureStateUnknown    CaptureState = "unknown"
+)
+
+// Defines values for CaptureCreateChannel.
+const (
+	CaptureCreateChannelEmail CaptureCreateChannel = "email"
+	CaptureCreateChannelSMS   CaptureCreateChannel = "sms"
+)
+
 // Defines values for ConsentStatus.
 const (
 	ConsentStatusSubscribed   ConsentStatus = "subscribed"
@@ -103,6 +128,8 @@ const (
 	EventTypeCampaignPaused        EventType = "campaign.paused"
 	EventTypeCampaignResumed       EventType = "campaign.resumed"
 	EventTypeCampaignStarted       EventType = "campaign.started"
+	EventTypeCaptureAnswered       EventType = "capture.answered"
+	EventTypeCaptureConflict       EventType = "capture.conflict"
 	EventTypeContactErased         EventType = "contact.erased"
 	EventTypeLineResumed           EventType = "line.resumed"
 	EventTypeLineSlowed            EventType = "line.slowed"
@@ -627,6 +654,40 @@ type CapabilityHow string
 // CapabilityState `unknown` until tried or told.
 type CapabilityState string
 
+// Capture defines model for Capture.
+type Capture struct {
+	Channel   CaptureChannel     `json:"channel"`
+	ContactID openapi_types.UUID `json:"contact_id"`
+	CreatedAt time.Time          `json:"created_at"`
+	ExpiresAt time.Time          `json:"expires_at"`
+	ID        openapi_types.UUID `json:"id"`
+	PageID    openapi_types.UUID `json:"page_id"`
+
+	// State `unknown`: it may have gone out, and an answer counts. `unanswered`: what came was twice no address.
+	State CaptureState `json:"state"`
+}
+
+// CaptureChannel defines model for Capture.Channel.
+type CaptureChannel string
+
+// CaptureState `unknown`: it may have gone out, and an answer counts. `unanswered`: what came was twice no address.
+type CaptureState string
+
+// CaptureCreate The texts are as in `follow_up.capture` of a campaign.
+type CaptureCreate struct {
+	AgainText   *string              `json:"again_text,omitempty"`
+	Channel     CaptureCreateChannel `json:"channel"`
+	ConsentText string               `json:"consent_text"`
+	ContactID   openapi_types.UUID   `json:"contact_id"`
+	DeclineText *string              `json:"decline_text,omitempty"`
+	PageID      openapi_types.UUID   `json:"page_id"`
+	Text        string               `json:"text"`
+	ThanksText  *string              `json:"thanks_text,omitempty"`
+}
+
+// CaptureCreateChannel defines model for CaptureCreate.Channel.
+type CaptureCreateChannel string
+
 // Consent defines model for Consent.
 type Consent struct {
 	At       time.Time     `json:"at"`
@@ -931,7 +992,8 @@ type Event struct {
 	// the last try). `token.granted`, `token.expiring`
 	// (once, `BECKON_TOKEN_NOTICE` before its end: time to ask again), `token.expired` and `token.revoked` say what became
 	// of a permission (`token_id`, `topic`, `expires_at`). `template.status_changed`: Meta thinks otherwise of a message template
-	// (`template`, `language`, `status`).
+	// (`template`, `language`, `status`). `capture.answered`: somebody gave an address that they were asked for; `capture.conflict`: another
+	// contact has it, so it was not stored (`capture_id`, `channel`).
 	Type EventType `json:"type"`
 }
 
@@ -956,7 +1018,8 @@ type EventList struct {
 // the last try). `token.granted`, `token.expiring`
 // (once, `BECKON_TOKEN_NOTICE` before its end: time to ask again), `token.expired` and `token.revoked` say what became
 // of a permission (`token_id`, `topic`, `expires_at`). `template.status_changed`: Meta thinks otherwise of a message template
-// (`template`, `language`, `status`).
+// (`template`, `language`, `status`). `capture.answered`: somebody gave an address that they were asked for; `capture.conflict`: another
+// contact has it, so it was not stored (`capture_id`, `channel`).
 type EventType string
 
 // FieldError defines model for FieldError.
@@ -2055,6 +2118,12 @@ type TestCampaignParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// CreateCaptureParams defines parameters for CreateCapture.
+type CreateCaptureParams struct {
+	// IdempotencyKey Any text that is new for each call you mean, such as a UUID.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListContactsParams defines parameters for ListContacts.
 type ListContactsParams struct {
 	// Limit How many at most.
@@ -2275,6 +2344,9 @@ type ResolveCampaignJSONRequestBody = Resolve
 // TestCampaignJSONRequestBody defines body for TestCampaign for application/json ContentType.
 type TestCampaignJSONRequestBody = CampaignTest
 
+// CreateCaptureJSONRequestBody defines body for CreateCapture for application/json ContentType.
+type CreateCaptureJSONRequestBody = CaptureCreate
+
 // CreateContactJSONRequestBody defines body for CreateContact for application/json ContentType.
 type CreateContactJSONRequestBody = ContactCreate
 
@@ -2373,6 +2445,12 @@ type ServerInterface interface {
 	// TestCampaign Send a campaign to one contact only
 	// (POST /v1/campaigns/{id}/test)
 	TestCampaign(ctx echo.Context, id ID, params TestCampaignParams) error
+	// CreateCapture Ask a contact for an address
+	// (POST /v1/captures)
+	CreateCapture(ctx echo.Context, params CreateCaptureParams) error
+	// GetCapture Get a question for an address
+	// (GET /v1/captures/{id})
+	GetCapture(ctx echo.Context, id ID) error
 	// ListContacts List and find contacts
 	// (GET /v1/contacts)
 	ListContacts(ctx echo.Context, params ListContactsParams) error
@@ -2906,6 +2984,51 @@ func (w *ServerInterfaceWrapper) TestCampaign(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.TestCampaign(ctx, id, params)
+	return err
+}
+
+// CreateCapture converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateCapture(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateCaptureParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateCapture(ctx, params)
+	return err
+}
+
+// GetCapture converts echo context to params.
+func (w *ServerInterfaceWrapper) GetCapture(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetCapture(ctx, id)
 	return err
 }
 
@@ -4135,6 +4258,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/campaigns/:id/resume", wrapper.ResumeCampaign, options.OperationMiddlewares["resumeCampaign"]...)
 	router.POST(options.BaseURL+"/v1/campaigns/:id/start", wrapper.StartCampaign, options.OperationMiddlewares["startCampaign"]...)
 	router.POST(options.BaseURL+"/v1/campaigns/:id/test", wrapper.TestCampaign, options.OperationMiddlewares["testCampaign"]...)
+	router.POST(options.BaseURL+"/v1/captures", wrapper.CreateCapture, options.OperationMiddlewares["createCapture"]...)
+	router.GET(options.BaseURL+"/v1/captures/:id", wrapper.GetCapture, options.OperationMiddlewares["getCapture"]...)
 	router.GET(options.BaseURL+"/v1/contacts", wrapper.ListContacts, options.OperationMiddlewares["listContacts"]...)
 	router.POST(options.BaseURL+"/v1/contacts", wrapper.CreateContact, options.OperationMiddlewares["createContact"]...)
 	router.DELETE(options.BaseURL+"/v1/contacts/:id", wrapper.EraseContact, options.OperationMiddlewares["eraseContact"]...)
@@ -4527,6 +4652,51 @@ func (response TestCampaign202JSONResponse) VisitTestCampaignResponse(w http.Res
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCaptureRequestObject struct {
+	Params CreateCaptureParams
+	Body   *CreateCaptureJSONRequestBody
+}
+
+type CreateCaptureResponseObject interface {
+	VisitCreateCaptureResponse(w http.ResponseWriter) error
+}
+
+type CreateCapture201JSONResponse Capture
+
+func (response CreateCapture201JSONResponse) VisitCreateCaptureResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCaptureRequestObject struct {
+	ID ID `json:"id"`
+}
+
+type GetCaptureResponseObject interface {
+	VisitGetCaptureResponse(w http.ResponseWriter) error
+}
+
+type GetCapture200JSONResponse Capture
+
+func (response GetCapture200JSONResponse) VisitGetCaptureResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5578,6 +5748,12 @@ type StrictServerInterface interface {
 	// TestCampaign Send a campaign to one contact only
 	// (POST /v1/campaigns/{id}/test)
 	TestCampaign(ctx context.Context, request TestCampaignRequestObject) (TestCampaignResponseObject, error)
+	// CreateCapture Ask a contact for an address
+	// (POST /v1/captures)
+	CreateCapture(ctx context.Context, request CreateCaptureRequestObject) (CreateCaptureResponseObject, error)
+	// GetCapture Get a question for an address
+	// (GET /v1/captures/{id})
+	GetCapture(ctx context.Context, request GetCaptureRequestObject) (GetCaptureResponseObject, error)
 	// ListContacts List and find contacts
 	// (GET /v1/contacts)
 	ListContacts(ctx context.Context, request ListContactsRequestObject) (ListContactsResponseObject, error)
@@ -6234,6 +6410,79 @@ func (sh *strictHandler) TestCampaign(ctx echo.Context, id ID, params TestCampai
 		return err
 	} else if validResponse, ok := response.(TestCampaignResponseObject); ok {
 		return validResponse.VisitTestCampaignResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateCapture operation middleware
+func (sh *strictHandler) CreateCapture(ctx echo.Context, params CreateCaptureParams) error {
+	var request CreateCaptureRequestObject
+
+	request.Params = params
+
+	var body CreateCaptureJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateCapture(ctx.Request().Context(), request.(CreateCaptureRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateCapture")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateCaptureResponseObject); ok {
+		return validResponse.VisitCreateCaptureResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetCapture operation middleware
+func (sh *strictHandler) GetCapture(ctx echo.Context, id ID) error {
+	var request GetCaptureRequestObject
+
+	request.ID = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCapture(ctx.Request().Context(), request.(GetCaptureRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCapture")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetCaptureResponseObject); ok {
+		return validResponse.VisitGetCaptureResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
