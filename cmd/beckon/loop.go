@@ -17,7 +17,7 @@ import (
 // wireLoop wires what answers people who react.
 func (a *app) wireLoop(links link.Coder) {
 	speaker := a.speaker()
-	a.captures = capture.New(capture.Parts{DB: a.db, Queue: a.queue, Contacts: a.contacts, Speaker: speaker, Now: now})
+	a.captures = capture.New(capture.Parts{DB: a.db, Queue: a.queue, Contacts: a.contacts, Speaker: speaker, Leaves: a.privacy.Asks, Now: now})
 	a.loop = loop.New(loop.Parts{
 		DB: a.db, Queue: a.queue, Campaigns: a.campaigns, Contacts: a.contacts, Speaker: speaker, Ask: a.askAgain, Capture: a.askAddress,
 		Link: func(id int64) string { return a.config.PublicURL + "/l/" + links.Code(id) }, Leaves: a.privacy.Asks, Log: a.log, Now: now,

@@ -98,7 +98,10 @@ type Parts struct {
 	Queue    *queue.Queue
 	Contacts *contact.Store
 	Speaker  *reply.Speaker // nil when Messenger is not set up
-	Now      func() time.Time
+	// Leaves reports whether somebody asks to be forgotten, which is no answer
+	// that is asked for again; nil is nobody.
+	Leaves func(channel.Event) bool
+	Now    func() time.Time
 }
 
 // Service asks, and hears the answers. It is a listener of callbacks.

@@ -109,6 +109,18 @@ func TestWhatIsNoAddressIsAskedForOnceMore(t *testing.T) {
 	})
 }
 
+func TestWhoAsksToBeForgottenIsNotAskedAgain(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d)
+		asked := b.asked(channel.Email)
+		b.advance(time.Second)
+		b.say("Delete my data")
+		require.Equal(t, capture.Declined, b.state(asked))
+		require.Len(t, b.sim.Received(graphPage, ann), 1, "the question, and no second one")
+	})
+}
+
 func TestOnlyWhatIsSaidAfterTheQuestionAnswersIt(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {

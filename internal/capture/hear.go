@@ -87,7 +87,7 @@ func (s *Service) take(ctx context.Context, tx *db.Tx, c *Capture, ev channel.Ev
 	if err != nil {
 		return err
 	}
-	if ev.Payload == declines || isNo(plain(ev.Text)) {
+	if ev.Payload == declines || isNo(plain(ev.Text)) || s.Leaves != nil && s.Leaves(ev) {
 		c.State, c.HeardAt = Declined, &ev.At
 		return s.save(tx, c)
 	}

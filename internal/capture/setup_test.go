@@ -98,6 +98,7 @@ func (b *bundle) wire(receiver channel.Receiver) {
 	pages := page.NewStore(b.d, box, b.now)
 	b.contacts = contact.New(b.d, b.queue, box, contact.Options{Now: b.now, DefaultRegion: "GB"})
 	b.Service = capture.New(capture.Parts{DB: b.d, Queue: b.queue, Contacts: b.contacts, Now: b.now,
+		Leaves:  func(ev channel.Event) bool { return ev.Text == "Delete my data" },
 		Speaker: reply.New(reply.Parts{DB: b.d, Pages: pages, Lines: line.NewStore(b.d, line.Rates{}, b.now), Sender: b, Now: b.now})})
 	marks := link.NewCoder(box.Key("link"), link.PurposeMark)
 	b.inbox = webhook.New(webhook.Parts{DB: b.d, Queue: b.queue, Receivers: map[channel.Kind]channel.Receiver{channel.Messenger: receiver},
