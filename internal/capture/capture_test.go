@@ -273,3 +273,37 @@ func TestWhatIsWrongWithAQuestionIsNamed(t *testing.T) {
 	}
 	require.Equal(t, []string{"/channel", "/text", "/consent_text", "/decline_text"}, at)
 }
+
+// Nothing that merely looks like an answer is a yes.
+func TestWhatNamesNoAddressAgreesToNothing(t *testing.T) {
+	t.Parallel()
+	for _, said := range []string{"See you @ 5", "@", "No! Never write to ann@example.com", "Please don't use ann@example.com"} {
+		t.Run(said, func(t *testing.T) {
+			t.Parallel()
+			dbtest.Each(t, func(t *testing.T, d *db.DB) {
+				b := setup(t, d)
+				_, err := b.contacts.Patch(t.Context(), b.ann, contact.Draft{Email: contact.Of("known@example.com")})
+				require.NoError(t, err)
+				asked := b.asked(channel.Email)
+				b.say(said)
+				require.NotEqual(t, capture.Captured, b.state(asked))
+				require.Equal(t, "known@example.com", b.contact().Email)
+				require.Empty(t, b.contact().EmailConsent.Status)
+			})
+		})
+	}
+}
+
+// Who said stop, in whatever words, has not agreed to anything they say later.
+func TestAStopEndsTheQuestion(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d)
+		asked := b.asked(channel.Email)
+		b.exec("INSERT INTO stops (page_id, contact_id, stopped, at) VALUES (?, ?, TRUE, ?)", b.page, b.ann, b.now())
+		b.say("my old address was ann@example.com")
+		require.NotEqual(t, capture.Captured, b.state(asked))
+		require.Empty(t, b.contact().Email)
+		require.Empty(t, b.contact().EmailConsent.Status)
+	})
+}

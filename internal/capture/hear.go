@@ -58,13 +58,15 @@ func spoken(h channel.Heard) map[uuid.UUID][]channel.Event {
 	return out
 }
 
-// opened locks the open questions to some people.
+// opened locks the open questions to some people, but for those who said stop:
+// nothing that they say after it is a yes.
 func opened(tx *db.Tx, page uuid.UUID, said map[uuid.UUID][]channel.Event) (list []Capture, err error) {
 	ids := make([]uuid.UUID, 0, len(said))
 	for id := range said {
 		ids = append(ids, id)
 	}
-	err = tx.Raw("SELECT * FROM captures WHERE contact_id IN (SELECT v.id FROM ?) AND page_id = ? AND state IN "+open+" ORDER BY id"+tx.ForUpdate(),
+	err = tx.Raw("SELECT * FROM captures WHERE contact_id IN (SELECT v.id FROM ?) AND page_id = ? AND state IN "+open+`
+		AND NOT EXISTS (SELECT 1 FROM stops s WHERE s.page_id = captures.page_id AND s.contact_id = captures.contact_id AND s.stopped) ORDER BY id`+tx.ForUpdate(),
 		tx.Values("v", db.UUIDs("id", ids)), page).Scan(&list).Error
 	if err != nil {
 		return nil, fmt.Errorf("find open questions: %w", err)
@@ -92,6 +94,7 @@ func (s *Service) take(ctx context.Context, tx *db.Tx, c *Capture, ev channel.Ev
 		return s.save(tx, c)
 	}
 	address, offered := find(c.Channel, ev)
+	offered = offered && (ev.Payload != "" || !negates(ev.Text))
 	if !offered && ev.Payload != "" { // another button
 		return nil
 	}
@@ -173,7 +176,8 @@ func find(kind channel.Kind, ev channel.Event) (address string, found bool) {
 	}
 	for _, word := range strings.Fields(text) {
 		if strings.Contains(word, "@") {
-			return strings.TrimFunc(word, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }), true
+			address = strings.TrimFunc(word, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+			return address, address != ""
 		}
 	}
 	return "", false
@@ -184,6 +188,19 @@ func plain(said string) string {
 	return strings.Join(strings.FieldsFunc(strings.ToLower(said), func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '\''
 	}), " ")
+}
+
+// negates reports whether something is denied in what somebody says: an address
+// in it is then no yes.
+func negates(said string) bool {
+	return slices.ContainsFunc(strings.Fields(plain(said)), func(word string) bool {
+		switch word {
+		case "no", "not", "don't", "dont", "never", "nein", "nicht", "kein", "keine", "nie", "non", "ne", "pas", "jamais", "nunca", "não",
+			"nao", "mai", "nee", "niet", "nooit", "nej", "inte", "aldrig", "nei", "ikke", "aldri", "ei", "hayır", "нет", "не", "ні", "никогда":
+			return true
+		}
+		return false
+	})
 }
 
 // isNo reports whether the whole of what somebody says is a no.
