@@ -24,11 +24,27 @@ func (s *Server) GetReach(ctx context.Context, r gen.GetReachRequestObject) (gen
 	} else if err != nil {
 		return nil, err
 	}
+	if err := s.knowsTopic(ctx, r.Params.Topic); err != nil {
+		return nil, err
+	}
 	decisions, err := s.Engine.Reach(ctx, r.ID, r.Params.PageID, orZero(r.Params.Topic))
 	if err != nil {
 		return nil, err
 	}
 	return gen.GetReach200JSONResponse(reachAnswer(decisions)), nil
+}
+
+// knowsTopic refuses a topic that is not there: it would be told as one that the
+// person gave no permission for.
+func (s *Server) knowsTopic(ctx context.Context, slug *string) error {
+	if slug == nil {
+		return nil
+	}
+	_, err := s.Tokens.Topic(ctx, *slug)
+	if fault.Is(err, fault.NotFound) {
+		return fault.InvalidFields(fault.Field{Pointer: "/query/topic", Code: "topic_not_found", Detail: "There is no such topic."})
+	}
+	return err
 }
 
 func reachAnswer(decisions map[channel.Lane]route.Decision) gen.Reach {

@@ -102,6 +102,7 @@ func refusals(t town) []refusal {
 		{"promotion on the lane utility", campaign(`"content":{"sms":{"text":"x"}},"route":["sms","utility"]`), 422, "invalid_fields", map[string]string{"/content/utility": "required"}},
 		{"a decision that is none", post("/v1/deliveries/1/resolve", `{"action":"shrug"}`), 422, "invalid_fields", map[string]string{"/action": "not_allowed"}},
 		{"no decision", post("/v1/campaigns/"+pageID+"/resolve", `{"force":"yes"}`), 422, "invalid_fields", map[string]string{"/action": "required", "/force": "wrong_type"}},
+		{"reach for no topic", call{Method: "GET", Path: amy + "/reach?page_id=" + page + "&topic=nothing"}, 422, "invalid_fields", map[string]string{"/query/topic": "topic_not_found"}},
 		{"reach without a page", call{Method: "GET", Path: amy + "/reach?page_id=" + pageID}, 422, "invalid_fields", map[string]string{"/query/page_id": "page_not_found"}},
 	}
 }
