@@ -80,6 +80,8 @@ const (
 
 var (
 	errNone     = fault.New(fault.NotFound, "capture_not_found", "There is no such question.")
+	errContact  = absent("/contact_id", "contact_not_found", "There is no such contact.")
+	errPage     = absent("/page_id", "page_not_found", "There is no such page.")
 	errAddress  = fault.New(fault.Invalid, "no_address", "The contact has no Messenger address on this page.")
 	errWindow   = fault.New(fault.Invalid, "window_closed", "The contact's 24-hour window on this page is closed.")
 	errHeld     = fault.New(fault.Invalid, "thread_held", "Another app holds the conversation.")

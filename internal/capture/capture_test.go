@@ -192,8 +192,10 @@ func TestAQuestionExpires(t *testing.T) {
 func TestWhoMustNotBeAskedIsNot(t *testing.T) {
 	t.Parallel()
 	for code, before := range map[string]func(b *bundle){
-		"window_closed": func(b *bundle) { b.advance(24 * time.Hour) },
-		"no_address":    func(b *bundle) { b.exec("DELETE FROM messenger_addresses") },
+		"window_closed":     func(b *bundle) { b.advance(24 * time.Hour) },
+		"no_address":        func(b *bundle) { b.exec("DELETE FROM messenger_addresses") },
+		"contact_not_found": func(b *bundle) { b.ann = uuid.New() },
+		"page_not_found":    func(b *bundle) { b.page = uuid.New() },
 		"stopped": func(b *bundle) {
 			b.exec("INSERT INTO stops (page_id, contact_id, stopped, at) VALUES (?, ?, TRUE, ?)", b.page, b.ann, b.now())
 		},

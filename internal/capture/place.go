@@ -9,6 +9,7 @@ import (
 	"beckon/internal/channel"
 	"beckon/internal/contact"
 	"beckon/internal/db"
+	"beckon/internal/fault"
 )
 
 // place is where a person stands on a page.
@@ -32,7 +33,7 @@ func look(tx *db.Tx, page, id uuid.UUID) (p place, err error) {
 		return p, fmt.Errorf("find a Messenger address: %w", err)
 	}
 	if len(found) == 0 {
-		return p, errAddress
+		return p, missing(tx, page, id)
 	}
 	p = found[0]
 	err = tx.Raw(`SELECT COALESCE((SELECT stopped FROM stops WHERE page_id = ? AND contact_id = c.id), FALSE) AS stopped, c.email IS NOT NULL, c.phone IS NOT NULL,
@@ -42,6 +43,26 @@ func look(tx *db.Tx, page, id uuid.UUID) (p place, err error) {
 		return p, fmt.Errorf("look where somebody stands: %w", err)
 	}
 	return p, nil
+}
+
+// absent is a fault about a field that names what is not there.
+func absent(pointer, code, detail string) *fault.Error {
+	return fault.New(fault.Invalid, code, "%s", detail).With(fault.Field{Pointer: pointer, Code: code, Detail: detail})
+}
+
+// missing says what of a page, a contact and their address is not there.
+func missing(tx *db.Tx, page, id uuid.UUID) error {
+	var has struct{ Page, Contact bool }
+	err := tx.Raw("SELECT EXISTS (SELECT 1 FROM pages WHERE id = ?) AS page, EXISTS (SELECT 1 FROM contacts WHERE id = ?) AS contact", page, id).Scan(&has).Error
+	switch {
+	case err != nil:
+		return fmt.Errorf("look what is missing: %w", err)
+	case !has.Contact:
+		return errContact
+	case !has.Page:
+		return errPage
+	}
+	return errAddress
 }
 
 // speakable says why nothing may be said to the person now.
