@@ -30,6 +30,7 @@ func (r rule) whereAskable(alias string, at Moment) cond {
 	}
 	c := cond{`EXISTS (SELECT 1 FROM messenger_addresses near JOIN topics about ON about.slug IN ? AND about.slug <> 'unsorted'
 		WHERE near.contact_id = ` + alias + `.id AND near.blocked_at IS NULL AND near.last_action_at > ? AND (near.held_until IS NULL OR near.held_until <= ?)
+		AND NOT EXISTS (SELECT 1 FROM stops said WHERE said.page_id = near.page_id AND said.contact_id = near.contact_id AND said.stopped)
 		AND NOT EXISTS (SELECT 1 FROM lines way WHERE way.sender = ? || CAST(near.page_id AS TEXT) AND way.stopped_at IS NOT NULL)
 		AND NOT EXISTS (SELECT 1 FROM page_asking rest WHERE rest.page_id = near.page_id AND (rest.stopped_at IS NOT NULL OR rest.slow_until > ?))
 		AND NOT EXISTS (SELECT 1 FROM capabilities may WHERE may.page_id = near.page_id AND may.name = 'one_time' AND may.state = 'off')

@@ -70,12 +70,13 @@ func (p *person) tokenFor(lane channel.Lane) uuid.UUID {
 // One query brings all that the decision needs, the oldest token first. The CASE
 // keeps planners to the contact's own tokens: the index by expiry holds everybody's.
 const (
-	reachColumns = `c.id, c.time_zone, m.psid, m.last_action_at, m.blocked_at, m.held_until, c.phone, c.sms_consent_status, sp.reason, c.email, c.email_consent_status, se.reason,
+	reachColumns = `c.id, c.time_zone, m.psid, m.last_action_at, m.blocked_at, m.held_until, COALESCE(st.stopped, FALSE), c.phone, c.sms_consent_status, sp.reason, c.email, c.email_consent_status, se.reason,
 	(SELECT t.id FROM tokens t WHERE ? AND t.contact_id = c.id AND t.page_id = ? AND t.topic = ? AND t.status = 'available'
 		AND CASE WHEN t.expires_at > ? THEN TRUE ELSE FALSE END ORDER BY t.granted_at, t.id LIMIT 1)`
 	personColumns = `, c.external_id, c.first_name, c.last_name, c.locale, c.attributes`
 	reachJoins    = `
 	LEFT JOIN messenger_addresses m ON ? AND m.contact_id = c.id AND m.page_id = ?
+	LEFT JOIN stops st ON st.page_id = m.page_id AND st.contact_id = m.contact_id
 	LEFT JOIN suppressions sp ON sp.channel = 'sms' AND sp.hash = c.phone_hash
 	LEFT JOIN suppressions se ON se.channel = 'email' AND se.hash = c.email_hash`
 	recurringColumns = `, r.id, r.status, r.expires_at, r.eligible_at`
@@ -184,7 +185,7 @@ type row struct {
 }
 
 func (r *row) cells(p *person) []any {
-	return []any{&p.id, &r.timeZone, &r.psid, &r.lastAction, &r.blocked, &r.held, &r.phone, &p.reach.SMSConsent, &r.phoneStop, &r.email, &p.reach.EmailConsent, &r.emailStop, &p.tokenID}
+	return []any{&p.id, &r.timeZone, &r.psid, &r.lastAction, &r.blocked, &r.held, &p.reach.Stopped, &r.phone, &p.reach.SMSConsent, &r.phoneStop, &r.email, &p.reach.EmailConsent, &r.emailStop, &p.tokenID}
 }
 
 func (r *row) fill(p *person, s scope) {

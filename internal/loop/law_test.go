@@ -131,7 +131,10 @@ func (c *crowd) step() {
 	case "hold or free":
 		c.hand(p)
 	case "notify me":
-		_, _ = c.sim.TapNotifyMe(c.bundle.t.Context(), graphPage, p.psid) // if they were asked
+		c.advance(time.Millisecond)
+		if _, err := c.sim.TapNotifyMe(c.bundle.t.Context(), graphPage, p.psid); err == nil { // they were asked
+			p.stopped = false // to agree is to want messages again
+		}
 	case "later":
 		c.advance(rapid.SampledFrom([]time.Duration{10 * time.Second, 10 * time.Second, 10 * time.Minute, 2 * time.Hour, 23 * time.Hour, 6 * 24 * time.Hour, 8 * 24 * time.Hour}).Draw(c.t, "after"))
 	case "work":

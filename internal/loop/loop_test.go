@@ -213,6 +213,22 @@ func TestAnswersOnAnotherPageAreNotFollowedUpHere(t *testing.T) {
 	})
 }
 
+// To tap "Notify Me" is to want messages again.
+func TestWhoAgreesAgainAfterAStopIsFollowedUp(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d)
+		who := b.known("Ann", ann)
+		b.say(ann, "stop")
+		b.advance(time.Minute)
+		require.NoError(t, b.sim.PostEvents(t.Context(), []simulator.Event{{Kind: simulator.OptedIn, Page: graphPage, PSID: ann, At: b.now(), Payload: "courses", Token: "T1"}}))
+		b.drain()
+		b.sent(b.campaign(`{"messenger":{"text":"Thanks"}}`).ID, who, channel.Window)
+		b.say(ann, "Yes")
+		require.Equal(t, []string{"Thanks"}, b.got(ann))
+	})
+}
+
 func TestALateStopDoesNotOutdoALaterStart(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {

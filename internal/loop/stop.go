@@ -54,11 +54,8 @@ func (l *Loop) wordsOf(h channel.Heard) map[uuid.UUID]word {
 	out := map[uuid.UUID]word{}
 	for _, ev := range h.Events {
 		id, known := h.People[ev.PSID]
-		if !known || ev.Kind != channel.EventMessage && ev.Kind != channel.EventPostback {
-			continue
-		}
-		stop := isStop(plain(ev.Text)) || isStop(plain(ev.Payload)) || l.Leaves != nil && l.Leaves(ev)
-		if !stop && !isStart(plain(ev.Text)) && !isStart(plain(ev.Payload)) {
+		stop, start := l.meant(ev)
+		if !known || !stop && !start {
 			continue
 		}
 		if w, has := out[id]; !has || ev.At.After(w.at) || ev.At.Equal(w.at) && stop {
@@ -66,6 +63,18 @@ func (l *Loop) wordsOf(h channel.Heard) map[uuid.UUID]word {
 		}
 	}
 	return out
+}
+
+// meant reads one event. To agree to messages is to go on.
+func (l *Loop) meant(ev channel.Event) (stop, start bool) {
+	switch ev.Kind {
+	case channel.EventOptIn:
+		return false, ev.Token != ""
+	case channel.EventMessage, channel.EventPostback:
+		text, payload := plain(ev.Text), plain(ev.Payload)
+		return isStop(text) || isStop(payload) || l.Leaves != nil && l.Leaves(ev), isStart(text) || isStart(payload)
+	}
+	return false, false
 }
 
 // heed notes who said stop, or that they want to go on. The newest word counts,

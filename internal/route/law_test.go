@@ -23,7 +23,7 @@ func reaches() *rapid.Generator[route.Reach] {
 	return rapid.Custom(func(t *rapid.T) route.Reach {
 		yes := func(name string) bool { return rapid.Bool().Draw(t, name) }
 		return route.Reach{
-			HasMessenger: yes("messenger"), Blocked: yes("blocked"), ThreadHeld: yes("held"), LastAction: moment.Draw(t, "last"),
+			HasMessenger: yes("messenger"), Blocked: yes("blocked"), ThreadHeld: yes("held"), Stopped: yes("said stop"), LastAction: moment.Draw(t, "last"),
 			Token: yes("token"), TokenExpires: moment.Draw(t, "expires"), OneTimeOff: yes("off"),
 			Recurring:    route.Permit{Known: yes("permit"), Stopped: yes("stopped"), Expires: moment.Draw(t, "ends"), Eligible: moment.Draw(t, "eligible")},
 			RecurringOff: yes("recurring off"), Transactional: yes("transactional"), TemplateApproved: yes("approved"), UtilityOff: yes("utility off"),
@@ -59,6 +59,9 @@ func TestLawsOfTheDecision(t *testing.T) {
 		}
 		if d.Lane == channel.Utility {
 			require.True(t, r.Transactional && r.TemplateApproved, "nothing else than what Meta approved goes out without a permission")
+		}
+		if r.Stopped {
+			require.NotEqual(t, channel.Messenger, d.Lane.Kind(), "nobody is written to in Messenger who said stop there")
 		}
 		if r.ThreadHeld {
 			require.NotEqual(t, channel.Messenger, d.Lane.Kind(), "nobody is written to whom another app or a human is talking with")

@@ -28,6 +28,7 @@ type Reach struct {
 	HasMessenger bool      // a messenger address on the page
 	Blocked      bool      // that address does not take messages
 	ThreadHeld   bool      // another app or a human holds the thread
+	Stopped      bool      // the person told the Page's bot to stop
 	LastAction   time.Time // last qualifying action on the page; zero for never
 
 	Token        bool      // an available one-time token for the topic on the page
@@ -81,6 +82,9 @@ func Decide(r Reach, route []channel.Lane, now time.Time) Decision {
 
 // closed says why a lane is closed, or "" when it is open.
 func (r *Reach) closed(lane channel.Lane, now time.Time) Reason {
+	if r.Stopped && lane.Kind() == channel.Messenger {
+		return OptedOut
+	}
 	switch lane {
 	case channel.Window:
 		return r.windowClosed(now)

@@ -53,6 +53,10 @@ func TestTheAudienceToAskIsWhoMayBeAsked(t *testing.T) {
 				t.Helper()
 				k.exec(t, "UPDATE messenger_addresses SET held_until = ?", k.now.Add(time.Hour))
 			},
+			"said stop": func(t *testing.T, k *desk) {
+				t.Helper()
+				k.exec(t, "INSERT INTO stops (page_id, contact_id, stopped, at) VALUES (?, ?, TRUE, ?)", k.page, k.ask.ContactID, k.now)
+			},
 			"line stopped": func(t *testing.T, k *desk) {
 				t.Helper()
 				k.exec(t, "INSERT INTO lines (sender, free_at, stopped_at, stop_code, updated_at) VALUES (?, 0, ?, '190', ?)", "messenger:"+k.page.String(), k.now, k.now)

@@ -69,6 +69,7 @@ var (
 	errNoAddress = fault.New(fault.Invalid, "no_address", "The contact has no Messenger address on this page.")
 	errWindow    = fault.New(fault.Invalid, "window_closed", "The contact's 24-hour window on this page is closed.")
 	errHeld      = fault.New(fault.Invalid, "thread_held", "Another app or a human is talking with the contact on this page.")
+	errSaidStop  = fault.New(fault.Invalid, "stopped", "The contact told the page's bot to stop.")
 	errRecently  = fault.New(fault.Invalid, "asked_recently", "The contact was asked for this topic not long ago.")
 	errStopped   = fault.New(fault.Unavailable, "page_stopped", "Sending for this page is stopped.")
 	errTopic     = fault.New(fault.Invalid, "topic_not_found", "There is no such topic.").
@@ -168,9 +169,11 @@ func askable(tx *db.Tx, r OptInRequest) (psid string, err error) {
 		LastActionAt *time.Time
 		BlockedAt    *time.Time
 		HeldUntil    *time.Time
+		Stopped      bool
 	}
-	err = tx.Raw("SELECT psid, last_action_at, blocked_at, held_until FROM messenger_addresses WHERE contact_id = ? AND page_id = ?"+tx.ForUpdate(),
-		r.ContactID, r.PageID).Scan(&found).Error
+	err = tx.Raw(`SELECT psid, last_action_at, blocked_at, held_until,
+			EXISTS (SELECT 1 FROM stops s WHERE s.page_id = a.page_id AND s.contact_id = a.contact_id AND s.stopped) AS stopped
+		FROM messenger_addresses a WHERE contact_id = ? AND page_id = ?`+tx.ForUpdate(), r.ContactID, r.PageID).Scan(&found).Error
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("find the Messenger address: %w", err)
@@ -180,6 +183,8 @@ func askable(tx *db.Tx, r OptInRequest) (psid string, err error) {
 		return "", errWindow
 	case found[0].HeldUntil != nil && r.AskedAt.Before(*found[0].HeldUntil):
 		return "", errHeld
+	case found[0].Stopped:
+		return "", errSaidStop
 	}
 	return found[0].Psid, nil
 }

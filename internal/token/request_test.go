@@ -143,6 +143,10 @@ func TestAskIsRefusedWhenItMayNotGoOut(t *testing.T) {
 				t.Helper()
 				k.exec(t, "UPDATE messenger_addresses SET held_until = ?", k.now.Add(time.Microsecond))
 			}},
+			{"stopped", fault.Invalid, func(t *testing.T, k *desk) {
+				t.Helper()
+				k.exec(t, "INSERT INTO stops (page_id, contact_id, stopped, at) VALUES (?, ?, TRUE, ?)", k.page, k.ask.ContactID, k.now)
+			}},
 			{"no_address", fault.Invalid, func(t *testing.T, k *desk) { t.Helper(); k.exec(t, "DELETE FROM messenger_addresses") }},
 			{"topic_not_found", fault.Invalid, func(_ *testing.T, k *desk) { k.ask.Topic = "nothing" }},
 			{"topic_not_found", fault.Invalid, func(_ *testing.T, k *desk) { k.ask.Topic = "\x00" }},
