@@ -74,8 +74,6 @@ const (
 	goodFor = 24 * time.Hour
 	// guard is how long somebody is not asked again for an address of one kind.
 	guard = 30 * 24 * time.Hour
-	// The window is 24 hours; the margin keeps a message from arriving after it.
-	window = 24*time.Hour - 5*time.Minute
 )
 
 var (

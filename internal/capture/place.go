@@ -72,7 +72,7 @@ func (p *place) speakable(now time.Time) error {
 		return errStopped
 	case p.HeldUntil != nil && now.Before(*p.HeldUntil):
 		return errHeld
-	case p.BlockedAt != nil || p.LastActionAt == nil || now.Sub(*p.LastActionAt) >= window:
+	case p.BlockedAt != nil || !channel.InWindow(p.LastActionAt, now):
 		return errWindow
 	}
 	return nil

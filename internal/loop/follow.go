@@ -19,9 +19,6 @@ const (
 	// fresh is how long after a reaction something may follow: later it would
 	// answer nothing any more.
 	fresh = time.Hour
-	// The window is 24 hours; the margin keeps a message from arriving after it.
-	window       = 24 * time.Hour
-	windowMargin = 5 * time.Minute
 	// soon is when something is tried again, if nobody says when.
 	soon = 2 * time.Second
 	// seldom is when a question is tried again: what stops a Page from asking
@@ -167,7 +164,7 @@ func (t *turn) closed(now time.Time) string {
 		return "stopped"
 	case t.HeldUntil != nil && now.Before(*t.HeldUntil):
 		return "thread_held"
-	case t.LastActionAt == nil || now.Sub(*t.LastActionAt) >= window-windowMargin:
+	case !channel.InWindow(t.LastActionAt, now):
 		return "window_closed"
 	case now.Sub(t.ReactedAt) > fresh:
 		return "too_late"

@@ -12,8 +12,8 @@ import (
 // action. WindowMargin is cut off its end, so that a message still arrives
 // inside it after it has waited in a queue.
 const (
-	Window       = 24 * time.Hour
-	WindowMargin = 5 * time.Minute
+	Window       = channel.WindowTime
+	WindowMargin = channel.WindowMargin
 )
 
 // The consent states Decide understands; anything else counts as not given.

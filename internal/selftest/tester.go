@@ -11,9 +11,6 @@ import (
 	"beckon/internal/line"
 )
 
-// The window is 24 hours; the margin keeps a message from arriving after it.
-const window = 24*time.Hour - 5*time.Minute
-
 // reachable finds the tester on the Page, or says why they cannot be asked now.
 func reachable(tx *db.Tx, pageID uuid.UUID, who Tester, now time.Time) (contact uuid.UUID, psid string, err error) {
 	var found []struct {
@@ -40,7 +37,7 @@ func reachable(tx *db.Tx, pageID uuid.UUID, who Tester, now time.Time) (contact 
 		return uuid.Nil, "", err
 	case stopped:
 		return uuid.Nil, "", errStopped
-	case f.BlockedAt != nil, f.LastActionAt == nil, now.Sub(*f.LastActionAt) >= window:
+	case f.BlockedAt != nil, !channel.InWindow(f.LastActionAt, now):
 		return uuid.Nil, "", errWindow
 	case f.HeldUntil != nil && now.Before(*f.HeldUntil):
 		return uuid.Nil, "", errHeld

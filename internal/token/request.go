@@ -179,7 +179,7 @@ func askable(tx *db.Tx, r OptInRequest) (psid string, err error) {
 		return "", fmt.Errorf("find the Messenger address: %w", err)
 	case len(found) == 0:
 		return "", noAddress(tx, r.ContactID)
-	case found[0].BlockedAt != nil || !inWindow(found[0].LastActionAt, r.AskedAt):
+	case found[0].BlockedAt != nil || !channel.InWindow(found[0].LastActionAt, r.AskedAt):
 		return "", errWindow
 	case found[0].HeldUntil != nil && r.AskedAt.Before(*found[0].HeldUntil):
 		return "", errHeld
@@ -199,16 +199,6 @@ func noAddress(tx *db.Tx, contact uuid.UUID) error {
 		return errNobody
 	}
 	return errNoAddress
-}
-
-// The window is 24 hours; the margin keeps a message from arriving after it.
-const (
-	window       = 24 * time.Hour
-	windowMargin = 5 * time.Minute
-)
-
-func inWindow(last *time.Time, now time.Time) bool {
-	return last != nil && now.Sub(*last) < window-windowMargin
 }
 
 func unguarded(tx *db.Tx, r OptInRequest, guard time.Duration) error {
