@@ -89,7 +89,7 @@ func (s *Service) take(ctx context.Context, tx *db.Tx, c *Capture, ev channel.Ev
 	if err != nil {
 		return err
 	}
-	if ev.Payload == declines || isNo(plain(ev.Text)) || s.Leaves != nil && s.Leaves(ev) {
+	if ev.Payload == declines || isNo(channel.Words(ev.Text)) || s.Leaves != nil && s.Leaves(ev) {
 		c.State, c.HeardAt = Declined, &ev.At
 		return s.save(tx, c)
 	}
@@ -183,17 +183,10 @@ func find(kind channel.Kind, ev channel.Event) (address string, found bool) {
 	return "", false
 }
 
-// plain is what somebody said as words in lower case, without punctuation.
-func plain(said string) string {
-	return strings.Join(strings.FieldsFunc(strings.ToLower(said), func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '\''
-	}), " ")
-}
-
 // negates reports whether something is denied in what somebody says: an address
 // in it is then no yes.
 func negates(said string) bool {
-	return slices.ContainsFunc(strings.Fields(plain(said)), func(word string) bool {
+	return slices.ContainsFunc(strings.Fields(channel.Words(said)), func(word string) bool {
 		switch word {
 		case "no", "not", "don't", "dont", "never", "nein", "nicht", "kein", "keine", "nie", "non", "ne", "pas", "jamais", "nunca", "não",
 			"nao", "mai", "nee", "niet", "nooit", "nej", "inte", "aldrig", "nei", "ikke", "aldri", "ei", "hayır", "нет", "не", "ні", "никогда":

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/google/uuid"
 
@@ -34,13 +33,6 @@ func isStart(said string) bool {
 		return true
 	}
 	return false
-}
-
-// plain is what somebody said as words in lower case, without punctuation.
-func plain(said string) string {
-	return strings.Join(strings.FieldsFunc(strings.ToLower(said), func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '\''
-	}), " ")
 }
 
 // word is somebody's word about being written to.
@@ -71,7 +63,7 @@ func (l *Loop) meant(ev channel.Event) (stop, start bool) {
 	case channel.EventOptIn:
 		return false, ev.Token != ""
 	case channel.EventMessage, channel.EventPostback:
-		text, payload := plain(ev.Text), plain(ev.Payload)
+		text, payload := channel.Words(ev.Text), channel.Words(ev.Payload)
 		return isStop(text) || isStop(payload) || l.Leaves != nil && l.Leaves(ev), isStart(text) || isStart(payload)
 	}
 	return false, false
