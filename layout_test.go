@@ -26,6 +26,8 @@ var within = map[string]string{
 	"internal/channel/messenger":      "internal/channel",
 	"internal/channel/sms":            "internal/channel",
 	"internal/channel/email":          "internal/channel",
+	"internal/channel/sendgrid":       "internal/channel",
+	"internal/channel/smtp":           "internal/channel",
 	"internal/channel/wire":           "internal/channel",
 	"internal/channel/channeltest":    "internal/channel",
 	"internal/db/dbtest":              "internal/db",

@@ -6,8 +6,8 @@ import (
 	"net/mail"
 
 	"beckon/internal/channel"
-	"beckon/internal/channel/email"
 	"beckon/internal/channel/messenger"
+	"beckon/internal/channel/sendgrid"
 	"beckon/internal/channel/sms"
 	"beckon/internal/thread"
 	"beckon/internal/token"
@@ -78,13 +78,13 @@ func openEmail(c Config, out *channels) error {
 	if err != nil {
 		return fmt.Errorf("set e-mail up: %w", err)
 	}
-	set := email.Settings{APIURL: c.Mail.URL, Key: c.Mail.Key, WebhookKey: c.Mail.WebhookKey, From: from.Address, FromName: from.Name}
-	sender, err := email.New(set, nil)
+	set := sendgrid.Settings{APIURL: c.Mail.URL, Key: c.Mail.Key, WebhookKey: c.Mail.WebhookKey, From: from.Address, FromName: from.Name}
+	sender, err := sendgrid.New(set, nil)
 	if err != nil {
 		return fmt.Errorf("set e-mail up: %w", err)
 	}
 	out.senders[channel.Email] = sender
-	receiver, err := email.NewReceiver(set)
+	receiver, err := sendgrid.NewReceiver(set)
 	if err != nil {
 		return fmt.Errorf("set e-mail up: %w", err)
 	}

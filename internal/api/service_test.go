@@ -26,8 +26,8 @@ import (
 	"beckon/internal/campaign"
 	"beckon/internal/capture"
 	"beckon/internal/channel"
-	"beckon/internal/channel/email"
 	"beckon/internal/channel/messenger"
+	"beckon/internal/channel/sendgrid"
 	"beckon/internal/channel/sms"
 	"beckon/internal/contact"
 	"beckon/internal/db"
@@ -261,7 +261,7 @@ func (s *service) receivers() (map[channel.Kind]channel.Receiver, *messenger.Rec
 	meta := messenger.NewReceiver(messenger.Settings{AppSecret: appSecret, VerifyToken: verifyToken})
 	texts, err := sms.NewReceiver(sms.Settings{AuthToken: twilioToken})
 	require.NoError(s.t, err)
-	mails, err := email.NewReceiver(email.Settings{WebhookKey: base64.StdEncoding.EncodeToString(der)})
+	mails, err := sendgrid.NewReceiver(sendgrid.Settings{WebhookKey: base64.StdEncoding.EncodeToString(der)})
 	require.NoError(s.t, err)
 	return map[channel.Kind]channel.Receiver{channel.Messenger: meta, channel.SMS: texts, channel.Email: mails}, meta
 }

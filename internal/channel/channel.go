@@ -82,13 +82,18 @@ type Message struct {
 // Batch is a number of messages on one lane, sent on behalf of one sender.
 type Batch struct {
 	Lane     Lane
-	Page     Page // Messenger only
-	Mail     Mail // e-mail only
+	Page     Page   // Messenger only
+	Mail     Mail   // e-mail only
+	Campaign string // e-mail: our name for the campaign, for the provider's statistics; may be empty
 	Messages []Message
 	Answer   bool // Messenger: it answers what the person did just now, on the lane Window
 	// Halted, when set, is asked before each call: once it says yes, nothing new
 	// is handed over and the rest comes back as TryLater. Calls under way end.
 	Halted func() bool
+	// Silenced, when set, is asked about message i right before it is handed over.
+	// Yes means that the person refused in the meantime: the message is left out
+	// and comes back as LeftOut.
+	Silenced func(i int) bool
 	// Turn, when set, is asked before message i of Messages is handed over, in
 	// the order of the messages and never by two goroutines at once: it blocks
 	// until that message's turn has come, so the order of asking is the pace. No
@@ -109,6 +114,16 @@ func (b *Batch) Await(ctx context.Context, i int) bool {
 		return false
 	}
 	return b.Turn == nil || b.Turn(ctx, i) && b.MayGo() && ctx.Err() == nil
+}
+
+// Silent reports whether message i must not be handed over after all. Every
+// sender asks it last before each call.
+func (b *Batch) Silent(i int) bool { return b.Silenced != nil && b.Silenced(i) }
+
+// LeftOut is what came of a message to a person who refused after the batch was
+// made.
+func LeftOut() Result {
+	return Result{Outcome: TryLater, Detail: "not sent: the person refused in the meantime"}
 }
 
 // Outcome says what to do next after a try. It is a closed set.
@@ -177,6 +192,10 @@ const (
 	EventDelivered EventKind = "delivered"   // by message id, or by watermark
 	EventRead      EventKind = "read"        // by watermark
 	EventFailed    EventKind = "failed"      // an accepted message did not arrive; Outcome says why
+	EventStop      EventKind = "stop"        // the person at Address wants no more by SMS or e-mail; Reason is one of those below
+	EventStart     EventKind = "start"       // the person takes back what was said with the same Reason
+	EventHelp      EventKind = "help"        // the person asks by SMS who is writing
+	EventDeferred  EventKind = "deferred"    // not delivered so far, the provider goes on trying; no effect
 	EventOther     EventKind = "other"       // kept and counted, no effect
 )
 
@@ -191,6 +210,13 @@ const (
 	StatusTake    = "take"
 	StatusRequest = "request"
 	StatusRoles   = "roles"
+)
+
+// How a person refused SMS or e-mail: with EventStop and EventStart.
+const (
+	ByStop        = "stop"        // answered STOP
+	ByUnsubscribe = "unsubscribe" // used a link or the mail program's button
+	ByComplaint   = "complaint"   // called it spam
 )
 
 // Meta's types of opt-ins.
@@ -215,6 +241,8 @@ type Event struct {
 	Kind     EventKind
 	Page     string    // Graph id of the Page; Messenger only
 	PSID     string    // the person; Messenger only
+	Address  string    // phone or e-mail address it is about, as the provider writes it; SMS and e-mail, "" when not said
+	Soft     bool      // with EventFailed: the address may work another time
 	At       time.Time // when the provider says it happened, UTC; zero when it does not say
 	Delivery int64     // our number, when the callback came to a URL of ours that holds it; else 0
 	Mark     string    // what stands where we put Message.Mark, be it ours or not; else ""
@@ -233,7 +261,7 @@ type Event struct {
 	Expires     time.Time // when a recurring token ends; zero when it does not say
 	Renewed     bool      // the person chose to go on with a recurring permission
 	Status      string    // see the kinds
-	Reason      string    // why, with EventPolicy and EventTemplate; Meta's words
+	Reason      string    // why, with EventPolicy and EventTemplate, in Meta's words; with EventStop and EventStart, how
 	App         string    // app that sent an echo, that holds the thread now, or that asks for it
 	Template    string    // name of a utility template, and
 	Language    string    // its language

@@ -6,12 +6,14 @@ import (
 	"github.com/google/uuid"
 )
 
-// Heard are events of one Page of ours that are applied together, and the
-// contacts of those who did something in them, by PSID.
+// Heard are events that are applied together: of one Page of ours, with the
+// contacts of those who did something in them, by PSID; or of SMS or e-mail, with
+// no Page and no People.
 type Heard struct {
-	Page   uuid.UUID
-	People map[string]uuid.UUID
-	Events []Event
+	Channel Kind
+	Page    uuid.UUID
+	People  map[string]uuid.UUID
+	Events  []Event
 	// Reacted are the deliveries that these events answer: somebody came back by
 	// one, or replied to it, and had not done that before.
 	Reacted []Reaction

@@ -16,7 +16,7 @@ func (r *run) call(ctx, going context.Context) {
 		recipients[i] = r.engine.recipient(&g, r.batch.Lane)
 	}
 	batch, refused := r.def.Compose(r.batch.Lane, r.page.Name, recipients)
-	batch.Page = r.page
+	batch.Page, batch.Campaign = r.page, r.batch.CampaignID.String()
 	batch.Halted = func() bool { return going.Err() != nil }
 	batch.Turn = r.turns(ctx, going, batch.Messages)
 	r.engine.mark(batch.Messages)

@@ -17,8 +17,8 @@ import (
 
 	"beckon/internal/campaign"
 	"beckon/internal/channel"
-	"beckon/internal/channel/email"
 	"beckon/internal/channel/messenger"
+	"beckon/internal/channel/sendgrid"
 	"beckon/internal/channel/sms"
 	"beckon/internal/contact"
 	"beckon/internal/content"
@@ -144,7 +144,7 @@ func senders(t testing.TB, url string) map[channel.Kind]channel.Sender {
 	require.NoError(t, err)
 	s, err := sms.New(sms.Settings{APIURL: url + "/twilio", AccountSID: twilioSID, AuthToken: twilioAuth, From: "+15005550006", CallbackURL: "https://go.example.com"}, transport())
 	require.NoError(t, err)
-	e, err := email.New(email.Settings{APIURL: url + "/sendgrid", Key: sendKey, From: "school@example.com"}, transport())
+	e, err := sendgrid.New(sendgrid.Settings{APIURL: url + "/sendgrid", Key: sendKey, From: "school@example.com"}, transport())
 	require.NoError(t, err)
 	return map[channel.Kind]channel.Sender{channel.Messenger: m, channel.SMS: s, channel.Email: e}
 }

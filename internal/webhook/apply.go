@@ -233,6 +233,9 @@ func (i *Inbox) effect(ctx context.Context, calls, closing []*call) error {
 			if err := i.mark(tx, receipts(kind, events[kind])); err != nil {
 				return err
 			}
+			if err := tell(ctx, tx, i.LinkBack, channel.Heard{Channel: kind, Events: events[kind]}); err != nil {
+				return err
+			}
 		}
 		return i.closeAll(tx, closing)
 	})

@@ -84,12 +84,12 @@ func (i *Inbox) page(ctx context.Context, tx *db.Tx, page uuid.UUID, events []ch
 	if err != nil {
 		return err
 	}
-	return i.tell(ctx, tx, channel.Heard{Page: page, People: people, Events: events, Reacted: slices.Concat(back, answered)})
+	return tell(ctx, tx, i.Listeners, channel.Heard{Channel: channel.Messenger, Page: page, People: people, Events: events, Reacted: slices.Concat(back, answered)})
 }
 
 // tell passes on what was heard.
-func (i *Inbox) tell(ctx context.Context, tx *db.Tx, h channel.Heard) error {
-	for _, l := range i.Listeners {
+func tell(ctx context.Context, tx *db.Tx, listeners []Listener, h channel.Heard) error {
+	for _, l := range listeners {
 		if err := l.Hear(ctx, tx, h); err != nil {
 			return err
 		}

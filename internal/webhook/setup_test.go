@@ -31,8 +31,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"beckon/internal/channel"
-	"beckon/internal/channel/email"
 	"beckon/internal/channel/messenger"
+	"beckon/internal/channel/sendgrid"
 	"beckon/internal/channel/sms"
 	"beckon/internal/contact"
 	"beckon/internal/db"
@@ -123,7 +123,7 @@ func (b *bundle) receivers() map[channel.Kind]channel.Receiver {
 	require.NoError(b.t, err)
 	texts, err := sms.NewReceiver(sms.Settings{AuthToken: authToken})
 	require.NoError(b.t, err)
-	mails, err := email.NewReceiver(email.Settings{WebhookKey: base64.StdEncoding.EncodeToString(der)})
+	mails, err := sendgrid.NewReceiver(sendgrid.Settings{WebhookKey: base64.StdEncoding.EncodeToString(der)})
 	require.NoError(b.t, err)
 	return map[channel.Kind]channel.Receiver{
 		channel.Messenger: messenger.NewReceiver(messenger.Settings{AppSecret: appSecret}), channel.SMS: texts, channel.Email: mails,

@@ -38,6 +38,9 @@ type Parts struct {
 	// Listeners hear the events of each Page, in order, after their effects on
 	// contacts, tokens and deliveries.
 	Listeners []Listener
+	// LinkBack hear what comes by SMS and by e-mail, each channel by itself, after
+	// its effects on deliveries.
+	LinkBack []Listener
 	// Late acts on messages that were taken and then failed. queue.Later from
 	// it means that the callback is to be applied again.
 	Late func(ctx context.Context, kind channel.Kind, failed []channel.Event) error
@@ -51,7 +54,7 @@ type Parts struct {
 	Now        func() time.Time
 }
 
-// Listener acts on events of a Page in the transaction that applies them. It may
+// Listener acts on events of a Page or of a channel in the transaction that applies them. It may
 // be told of the same event again, and out of order; that must change nothing.
 type Listener interface {
 	Hear(ctx context.Context, tx *db.Tx, h channel.Heard) error

@@ -63,6 +63,7 @@ func Run(t *testing.T, s Suite) {
 		"a turn refused ends the batch":                 refusedTurnEnds,
 		"a turn that outlasts the context ends it":      cancelledInTurn,
 		"halted while it waits is try later":            haltedInTurn,
+		"who refused meanwhile is left out":             leavesOutTheSilent,
 		"cancelled after writing is unknown":            cancelledLateIsUnknown,
 		"deadline after writing is unknown":             lostByDeadlineIsUnknown,
 		"refused connection is try later":               refusedConnectionIsTryLater,

@@ -90,6 +90,25 @@ func haltedIsTryLater(t *testing.T, s Suite) {
 	require.Zero(t, calls.Load(), "nothing may be written")
 }
 
+// leavesOutTheSilent: those who refused after the batch was made get nothing, and
+// the others get theirs.
+func leavesOutTheSilent(t *testing.T, s Suite) {
+	sender, b := s.New(t, serve(t, s.Accept)), s.Batch(6)
+	b.Silenced = func(i int) bool { return i%2 == 1 }
+	for i, r := range sender.Send(t.Context(), b) {
+		if i%2 == 1 {
+			require.Equal(t, channel.LeftOut(), r)
+			continue
+		}
+		require.Equal(t, channel.Accepted, r.Outcome)
+	}
+	var calls atomic.Int32
+	sender = s.New(t, serve(t, count(&calls, s.Accept)))
+	b.Silenced = func(int) bool { return true }
+	expectAll(t, s, b, sender.Send(t.Context(), b), channel.TryLater)
+	require.Zero(t, calls.Load(), "nothing may be written")
+}
+
 func cancelledLateIsUnknown(t *testing.T, s Suite) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -93,6 +93,10 @@ func (c *Client) Send(ctx context.Context, b channel.Batch) []channel.Result {
 	var stopped atomic.Bool
 	await := func(i int) bool { return !stopped.Load() && b.Await(ctx, i) && !stopped.Load() }
 	begun := wire.Each(c.workers, len(results), await, func(i int) {
+		if b.Silent(i) {
+			results[i] = channel.LeftOut()
+			return
+		}
 		results[i] = c.sendOne(ctx, d, &b, i)
 		c.loads.note(b.Page.GraphID, results[i].Load)
 		if results[i].Outcome == channel.StopTheLine {

@@ -1,4 +1,4 @@
-package email_test
+package sendgrid_test
 
 import (
 	"crypto/ecdsa"
@@ -22,7 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"beckon/internal/channel"
-	"beckon/internal/channel/email"
+	"beckon/internal/channel/sendgrid"
 )
 
 const (
@@ -31,13 +31,13 @@ const (
 	stamp     = "X-Twilio-Email-Event-Webhook-Timestamp"
 )
 
-func settings(apiURL string) email.Settings {
-	return email.Settings{APIURL: apiURL, Key: apiKey, From: "news@shop.example", FromName: "The Shop"}
+func settings(apiURL string) sendgrid.Settings {
+	return sendgrid.Settings{APIURL: apiURL, Key: apiKey, From: "news@shop.example", FromName: "The Shop"}
 }
 
-func newClient(tb testing.TB, apiURL string) *email.Client {
+func newClient(tb testing.TB, apiURL string) *sendgrid.Client {
 	tb.Helper()
-	c, err := email.New(settings(apiURL), nil)
+	c, err := sendgrid.New(settings(apiURL), nil)
 	require.NoError(tb, err)
 	return c
 }
@@ -70,8 +70,8 @@ func mails(n int) channel.Batch {
 	return b
 }
 
-// sendgrid keeps every request and answers it by a rule; nil takes it.
-type sendgrid struct {
+// desk keeps every request and answers it by a rule; nil takes it.
+type desk struct {
 	mu       sync.Mutex
 	requests []mail.SGMailV3
 	raw      []string
@@ -79,7 +79,7 @@ type sendgrid struct {
 	refuse   func(mail.SGMailV3) (status int, body string)
 }
 
-func (s *sendgrid) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	var m mail.SGMailV3
 	if err := json.Unmarshal(body, &m); err != nil {
@@ -101,7 +101,7 @@ func (s *sendgrid) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusAccepted)
 }
 
-func (s *sendgrid) start(tb testing.TB) *email.Client {
+func (s *desk) start(tb testing.TB) *sendgrid.Client {
 	tb.Helper()
 	srv := httptest.NewServer(s)
 	tb.Cleanup(srv.Close)
@@ -135,9 +135,9 @@ func newSigner(tb testing.TB) signer {
 	return signer{key, base64.StdEncoding.EncodeToString(der)}
 }
 
-func (s signer) receiver(tb testing.TB) *email.Receiver {
+func (s signer) receiver(tb testing.TB) *sendgrid.Receiver {
 	tb.Helper()
-	r, err := email.NewReceiver(email.Settings{WebhookKey: s.public})
+	r, err := sendgrid.NewReceiver(sendgrid.Settings{WebhookKey: s.public})
 	require.NoError(tb, err)
 	return r
 }

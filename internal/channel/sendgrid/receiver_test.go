@@ -1,4 +1,4 @@
-package email_test
+package sendgrid_test
 
 import (
 	"crypto/ed25519"
@@ -13,7 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"beckon/internal/channel"
-	"beckon/internal/channel/email"
+	"beckon/internal/channel/sendgrid"
 	"beckon/internal/fault"
 )
 
@@ -102,7 +102,7 @@ func TestVerifyAgreesWithSendGridsLibrary(t *testing.T) {
 
 func TestVerifyPassesSendGridsOwnVector(t *testing.T) {
 	t.Parallel()
-	r, err := email.NewReceiver(email.Settings{
+	r, err := sendgrid.NewReceiver(sendgrid.Settings{
 		WebhookKey: "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE83T4O/n84iotIvIW4mdBgQ/7dAfSmpqIM8kF9mN1flpVKS3GRqe62gw+2fNNRaINXvVpiglSI8eNEc6wEA3F+g==",
 	})
 	require.NoError(t, err)
@@ -134,7 +134,7 @@ func TestVerifyRefusesAnotherKeyOrTime(t *testing.T) {
 
 func TestReceiverWithoutAUsableKey(t *testing.T) {
 	t.Parallel()
-	r, err := email.NewReceiver(email.Settings{})
+	r, err := sendgrid.NewReceiver(sendgrid.Settings{})
 	require.NoError(t, err)
 	require.True(t, fault.Is(r.Verify(newSigner(t).callback(t, "[]")), fault.Unavailable))
 
@@ -143,7 +143,7 @@ func TestReceiverWithoutAUsableKey(t *testing.T) {
 	der, err := x509.MarshalPKIXPublicKey(public)
 	require.NoError(t, err)
 	for _, key := range []string{"%", "aGVsbG8=", base64.StdEncoding.EncodeToString(der), strings.Repeat("A", 40)} {
-		_, err := email.NewReceiver(email.Settings{WebhookKey: key})
+		_, err := sendgrid.NewReceiver(sendgrid.Settings{WebhookKey: key})
 		require.True(t, fault.Is(err, fault.Invalid))
 	}
 }

@@ -1,4 +1,4 @@
-package email
+package sendgrid
 
 import (
 	"crypto/ecdsa"

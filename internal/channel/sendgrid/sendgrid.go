@@ -1,6 +1,6 @@
-// Package email reaches people by e-mail through SendGrid, and reads what
+// Package sendgrid reaches people by e-mail through SendGrid, and reads what
 // SendGrid's event webhook tells.
-package email
+package sendgrid
 
 import (
 	"context"
@@ -11,9 +11,10 @@ import (
 	"time"
 
 	"github.com/sendgrid/rest"
-	"github.com/sendgrid/sendgrid-go"
+	sdk "github.com/sendgrid/sendgrid-go"
 
 	"beckon/internal/channel"
+	"beckon/internal/channel/email"
 	"beckon/internal/channel/wire"
 	"beckon/internal/fault"
 )
@@ -43,6 +44,7 @@ type Client struct {
 	timeout  time.Duration
 	from     string
 	fromName string
+	domain   string // of from
 }
 
 // New returns a client, or an error when the settings could not work. A nil
@@ -64,12 +66,12 @@ func New(s Settings, transport *http.Transport) (*Client, error) {
 	if transport == nil {
 		transport = wire.Transport(idleConns)
 	}
-	request := sendgrid.GetRequest(s.Key, "/v3/mail/send", strings.TrimRight(s.APIURL, "/"))
+	request := sdk.GetRequest(s.Key, "/v3/mail/send", strings.TrimRight(s.APIURL, "/"))
 	request.Method = rest.Post
 	return &Client{
 		request: request,
 		http:    &rest.Client{HTTPClient: &http.Client{Transport: transport, CheckRedirect: stay}},
-		timeout: s.Timeout, from: s.From, fromName: s.FromName,
+		timeout: s.Timeout, from: s.From, fromName: s.FromName, domain: email.Domain(s.From),
 	}, nil
 }
 

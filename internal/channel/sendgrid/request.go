@@ -1,9 +1,10 @@
-package email
+package sendgrid
 
 import (
 	"github.com/sendgrid/sendgrid-go/helpers/mail"
 
 	"beckon/internal/channel"
+	"beckon/internal/channel/email"
 )
 
 // markArg is the name under which the mark travels and comes back.
@@ -11,7 +12,7 @@ const markArg = "bk_delivery"
 
 // body writes one mail/send request: the texts once, and a personalization
 // with exactly one recipient for each message, as those in one would see each other.
-func (c *Client) body(m channel.Mail, messages []channel.Message, at []int) []byte {
+func (c *Client) body(b *channel.Batch, m channel.Mail, at []int) []byte {
 	off := false
 	request := mail.SGMailV3{
 		From:    &mail.Email{Name: c.fromName, Address: c.from},
@@ -32,12 +33,12 @@ func (c *Client) body(m channel.Mail, messages []channel.Message, at []int) []by
 	}
 	request.Personalizations = make([]*mail.Personalization, len(at))
 	for place, i := range at {
-		request.Personalizations[place] = personalization(m.Holes, &messages[i])
+		request.Personalizations[place] = personalization(b, m.Holes, &b.Messages[i], c.domain)
 	}
 	return mail.GetRequestBody(&request)
 }
 
-func personalization(holes []string, m *channel.Message) *mail.Personalization {
+func personalization(b *channel.Batch, holes []string, m *channel.Message, domain string) *mail.Personalization {
 	p := &mail.Personalization{
 		To:         []*mail.Email{{Address: m.To}},
 		CustomArgs: map[string]string{markArg: m.Mark},
@@ -48,10 +49,10 @@ func personalization(holes []string, m *channel.Message) *mail.Personalization {
 			p.Substitutions[hole] = m.Fill[i]
 		}
 	}
-	if m.Unsubscribe != "" {
-		p.Headers = map[string]string{
-			"List-Unsubscribe":      "<" + m.Unsubscribe + ">",
-			"List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+	if headers := email.Headers(b, m, domain); len(headers) > 0 {
+		p.Headers = make(map[string]string, len(headers))
+		for _, h := range headers {
+			p.Headers[h.Name] = h.Value
 		}
 	}
 	return p

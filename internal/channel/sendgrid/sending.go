@@ -1,4 +1,4 @@
-package email
+package sendgrid
 
 import (
 	"context"
@@ -71,7 +71,10 @@ func (s *sending) send(ctx context.Context, m channel.Mail, at []int) {
 			s.hold(ctx, at)
 			return
 		}
-		a := s.client.post(ctx, s.client.body(m, s.batch.Messages, at))
+		if at = s.spare(at); len(at) == 0 {
+			return
+		}
+		a := s.client.post(ctx, s.client.body(s.batch, m, at))
 		wrong := a.named(len(at))
 		if len(wrong) == 0 {
 			s.finish(ctx, m, at, a)
@@ -103,6 +106,19 @@ func (s *sending) hold(ctx context.Context, at []int) {
 		return
 	}
 	s.settle(at, held)
+}
+
+// spare settles those who refused in the meantime and returns the others.
+func (s *sending) spare(at []int) []int {
+	var rest []int
+	for _, i := range at {
+		if s.batch.Silent(i) {
+			s.results[i] = channel.LeftOut()
+			continue
+		}
+		rest = append(rest, i)
+	}
+	return rest
 }
 
 func (s *sending) settle(at []int, r channel.Result) {

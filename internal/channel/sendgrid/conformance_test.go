@@ -1,4 +1,4 @@
-package email_test
+package sendgrid_test
 
 import (
 	"net/http"
@@ -17,8 +17,8 @@ func TestKeepsThePromisesOfAChannel(t *testing.T) {
 		Kind:            channel.Email,
 		New:             func(tb testing.TB, url string) channel.Sender { return newClient(tb, url) },
 		Batch:           mails,
-		Accept:          &sendgrid{},
-		AcceptBut:       func(delivery int64) http.Handler { return &sendgrid{refuse: names(delivery)} },
+		Accept:          &desk{},
+		AcceptBut:       func(delivery int64) http.Handler { return &desk{refuse: names(delivery)} },
 		Answers:         recorded(t),
 		Secrets:         []string{apiKey, "person1@example.com"},
 		Receiver:        webhook.receiver(t),

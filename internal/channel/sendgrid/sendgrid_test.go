@@ -1,4 +1,4 @@
-package email_test
+package sendgrid_test
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"beckon/internal/channel"
-	"beckon/internal/channel/email"
+	"beckon/internal/channel/sendgrid"
 	"beckon/internal/fault"
 )
 
@@ -36,7 +36,7 @@ func marks(m mail.SGMailV3) []string {
 
 func TestSendWritesOneRequestForAll(t *testing.T) {
 	t.Parallel()
-	server := &sendgrid{}
+	server := &desk{}
 	results := server.start(t).Send(t.Context(), mails(2))
 	require.Equal(t, channel.Result{Outcome: channel.Accepted, ProviderID: "msg1"}, results[1])
 	require.Len(t, server.raw, 1)
@@ -51,10 +51,10 @@ func TestSendWritesOneRequestForAll(t *testing.T) {
 		"personalizations": [
 			{"to": [{"email": "person1@example.com"}], "custom_args": {"bk_delivery": "mark1"},
 			 "substitutions": {"%%b0h%%": "Ann &amp; Bo", "%%b0t%%": "Ann & Bo", "%%b1%%": "https://go.example/l/000000"},
-			 "headers": {"List-Unsubscribe": "<https://go.example/u/000000>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}},
+			 "headers": {"Message-ID": "<mark1@shop.example>", "List-Unsubscribe": "<https://go.example/u/000000>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}},
 			{"to": [{"email": "person2@example.com"}], "custom_args": {"bk_delivery": "mark2"},
 			 "substitutions": {"%%b0h%%": "Ann &amp; Bo", "%%b0t%%": "Ann & Bo", "%%b1%%": "https://go.example/l/000001"},
-			 "headers": {"List-Unsubscribe": "<https://go.example/u/000001>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}}]
+			 "headers": {"Message-ID": "<mark2@shop.example>", "List-Unsubscribe": "<https://go.example/u/000001>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}}]
 	}`, server.raw[0])
 	require.Equal(t, "Bearer "+apiKey, server.header.Get("Authorization"))
 	require.Equal(t, "application/json", server.header.Get("Content-Type"))
@@ -62,7 +62,7 @@ func TestSendWritesOneRequestForAll(t *testing.T) {
 
 func TestSendLeavesOutWhatIsNotThere(t *testing.T) {
 	t.Parallel()
-	server := &sendgrid{}
+	server := &desk{}
 	b := channel.Batch{Mail: channel.Mail{Subject: "s", Text: "t"}, Messages: []channel.Message{{Delivery: 1, To: "a@example.com"}}}
 	require.Equal(t, channel.Accepted, server.start(t).Send(t.Context(), b)[0].Outcome)
 	require.Len(t, server.requests[0].Content, 1)
@@ -74,7 +74,7 @@ func TestSendLeavesOutWhatIsNotThere(t *testing.T) {
 func TestSendGoesOnWithoutTheRecipientsRefused(t *testing.T) {
 	t.Parallel()
 	first := true
-	server := &sendgrid{refuse: func(mail.SGMailV3) (int, string) {
+	server := &desk{refuse: func(mail.SGMailV3) (int, string) {
 		if first {
 			first = false
 			return 400, fixture(t, "wrong_recipients.json") // the second and the fourth
@@ -90,7 +90,7 @@ func TestSendGoesOnWithoutTheRecipientsRefused(t *testing.T) {
 
 func TestSendReadsPlacesInBrackets(t *testing.T) {
 	t.Parallel()
-	server := &sendgrid{refuse: func(m mail.SGMailV3) (int, string) {
+	server := &desk{refuse: func(m mail.SGMailV3) (int, string) {
 		if len(m.Personalizations) == 1 {
 			return 0, ""
 		}
@@ -101,7 +101,7 @@ func TestSendReadsPlacesInBrackets(t *testing.T) {
 
 func TestSendOfNobodyLeft(t *testing.T) {
 	t.Parallel()
-	server := &sendgrid{refuse: func(mail.SGMailV3) (int, string) {
+	server := &desk{refuse: func(mail.SGMailV3) (int, string) {
 		return 400, `{"errors":[{"field":"personalizations.0.to.0.email"}]}`
 	}}
 	results := server.start(t).Send(t.Context(), mails(3))
@@ -111,7 +111,7 @@ func TestSendOfNobodyLeft(t *testing.T) {
 
 func TestSendDoesNotAskForEver(t *testing.T) {
 	t.Parallel()
-	server := &sendgrid{refuse: func(mail.SGMailV3) (int, string) {
+	server := &desk{refuse: func(mail.SGMailV3) (int, string) {
 		return 400, `{"errors":[{"field":"personalizations.0.to.0.email"}]}`
 	}}
 	results := server.start(t).Send(t.Context(), mails(50))
@@ -122,7 +122,7 @@ func TestSendDoesNotAskForEver(t *testing.T) {
 
 func TestSendHalvesARequestTooLarge(t *testing.T) {
 	t.Parallel()
-	server := &sendgrid{refuse: func(m mail.SGMailV3) (int, string) {
+	server := &desk{refuse: func(m mail.SGMailV3) (int, string) {
 		if len(m.Personalizations) > 2 {
 			return 413, fixture(t, "too_large.html")
 		}
@@ -137,7 +137,7 @@ func TestSendHalvesARequestTooLarge(t *testing.T) {
 
 func TestSendSplitsAtItsLargestBatch(t *testing.T) {
 	t.Parallel()
-	server := &sendgrid{}
+	server := &desk{}
 	results := server.start(t).Send(t.Context(), mails(1001))
 	require.Len(t, server.requests, 3)
 	require.Len(t, server.requests[0].Personalizations, 500)
@@ -146,7 +146,7 @@ func TestSendSplitsAtItsLargestBatch(t *testing.T) {
 
 func TestSendWritesOutWhatDoesNotFitIntoSubstitutions(t *testing.T) {
 	t.Parallel()
-	server := &sendgrid{}
+	server := &desk{}
 	b := mails(3)
 	long := strings.Repeat("é", 5000)
 	b.Messages[1].Fill = []string{long, "%%b1%% Bo", "https://go.example/l/x"}
@@ -163,7 +163,7 @@ func TestSendWritesOutWhatDoesNotFitIntoSubstitutions(t *testing.T) {
 
 func TestSendRefusesValuesThatDoNotFitTheHoles(t *testing.T) {
 	t.Parallel()
-	server := &sendgrid{}
+	server := &desk{}
 	b := mails(3)
 	b.Messages[1].Fill = b.Messages[1].Fill[:2]
 	results := server.start(t).Send(t.Context(), b)
@@ -173,7 +173,7 @@ func TestSendRefusesValuesThatDoNotFitTheHoles(t *testing.T) {
 
 func TestSendStopsCallingOnceTheSenderIsStopped(t *testing.T) {
 	t.Parallel()
-	server := &sendgrid{refuse: func(mail.SGMailV3) (int, string) { return 401, fixture(t, "bad_key.json") }}
+	server := &desk{refuse: func(mail.SGMailV3) (int, string) { return 401, fixture(t, "bad_key.json") }}
 	results := server.start(t).Send(t.Context(), mails(1000))
 	require.Len(t, server.requests, 1)
 	require.Equal(t, channel.StopTheLine, results[499].Outcome)
@@ -184,7 +184,7 @@ func TestSendStopsBetweenRequestsWhenCancelled(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	server := &sendgrid{refuse: func(mail.SGMailV3) (int, string) { cancel(); return 0, "" }}
+	server := &desk{refuse: func(mail.SGMailV3) (int, string) { cancel(); return 0, "" }}
 	results := server.start(t).Send(ctx, mails(1000))
 	require.Len(t, server.requests, 1)
 	require.NotEqual(t, channel.TryLater, results[0].Outcome, "written: taken or unknown")
@@ -193,7 +193,7 @@ func TestSendStopsBetweenRequestsWhenCancelled(t *testing.T) {
 
 func TestSendAsksForATurnBeforeEachRequest(t *testing.T) {
 	t.Parallel()
-	server := &sendgrid{}
+	server := &desk{}
 	b := mails(1200)
 	b.Messages[700].Fill = []string{strings.Repeat("é", 5000), "Bo", "https://go.example/l/x"}
 	var asked []int
@@ -210,7 +210,7 @@ func TestSendAsksForATurnBeforeEachRequest(t *testing.T) {
 
 func TestSendKeepsEveryValueWhole(t *testing.T) {
 	t.Parallel()
-	server := &sendgrid{}
+	server := &desk{}
 	client := server.start(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		b := mails(1)
@@ -227,17 +227,17 @@ func TestSendKeepsEveryValueWhole(t *testing.T) {
 
 func TestNewRefusesUnusableSettings(t *testing.T) {
 	t.Parallel()
-	for name, spoil := range map[string]func(*email.Settings){
-		"no address":      func(s *email.Settings) { s.APIURL = "" },
-		"no scheme":       func(s *email.Settings) { s.APIURL = "api.sendgrid.com" },
-		"no key":          func(s *email.Settings) { s.Key = "" },
-		"key with spaces": func(s *email.Settings) { s.Key += "\n" },
-		"no sender":       func(s *email.Settings) { s.From = "" },
-		"sender unlike":   func(s *email.Settings) { s.From = "the shop" },
+	for name, spoil := range map[string]func(*sendgrid.Settings){
+		"no address":      func(s *sendgrid.Settings) { s.APIURL = "" },
+		"no scheme":       func(s *sendgrid.Settings) { s.APIURL = "api.sendgrid.com" },
+		"no key":          func(s *sendgrid.Settings) { s.Key = "" },
+		"key with spaces": func(s *sendgrid.Settings) { s.Key += "\n" },
+		"no sender":       func(s *sendgrid.Settings) { s.From = "" },
+		"sender unlike":   func(s *sendgrid.Settings) { s.From = "the shop" },
 	} {
 		s := settings("https://sendgrid.example")
 		spoil(&s)
-		_, err := email.New(s, nil)
+		_, err := sendgrid.New(s, nil)
 		require.True(t, fault.Is(err, fault.Invalid), name)
 		require.NotContains(t, err.Error(), apiKey)
 	}
@@ -245,7 +245,7 @@ func TestNewRefusesUnusableSettings(t *testing.T) {
 
 // What one request of 500 costs to write, with the types of the SDK.
 func BenchmarkRequest(b *testing.B) {
-	server := &sendgrid{}
+	server := &desk{}
 	require.Equal(b, channel.Accepted, server.start(b).Send(b.Context(), mails(500))[0].Outcome)
 	request := server.requests[0]
 	b.ReportAllocs()
