@@ -156,6 +156,7 @@ type Result struct {
 	Throttled  bool          // with TryLater: the sender is to slow down, not just this message
 	Unreached  bool          // with TryLater: there was no connection to the provider
 	Elsewhere  bool          // with TryLater: another app holds the person's thread
+	Soft       bool          // with Refused: the address did not work this time, which is counted
 	Load       int           // percent of the provider's limit that is used up, with any outcome; 0 when not said
 }
 
@@ -242,7 +243,7 @@ type Event struct {
 	Page     string    // Graph id of the Page; Messenger only
 	PSID     string    // the person; Messenger only
 	Address  string    // phone or e-mail address it is about, as the provider writes it; SMS and e-mail, "" when not said
-	Soft     bool      // with EventFailed: the address may work another time
+	Soft     bool      // with EventFailed and Refused: the address did not work this time, which is counted
 	At       time.Time // when the provider says it happened, UTC; zero when it does not say
 	Delivery int64     // our number, when the callback came to a URL of ours that holds it; else 0
 	Mark     string    // what stands where we put Message.Mark, be it ours or not; else ""
