@@ -1,6 +1,7 @@
 package sms_test
 
 import (
+	"encoding/json"
 	"net/url"
 	"strings"
 	"testing"
@@ -13,63 +14,127 @@ import (
 	"beckon/internal/channel/sms"
 )
 
-// The vectors that Twilio's own libraries are tested with.
-const (
-	vectorToken = "12345"
-	vectorURL   = "https://mycompany.com/myapp.php?foo=1&bar=2"
-	vectorForm  = "CallSid=CA1234567890ABCDE&Digits=1234&From=%2B14158675309&To=%2B18005551212&Caller=%2B14158675309"
-)
+// vector is a signature that is known to be right, or wrong, mostly from the
+// tests of Twilio's own libraries.
+type vector struct {
+	Name, From, URL, Body, Signature string
+	// PortUnsigned: the port in the address is not part of what is signed.
+	PortUnsigned bool `json:"port_unsigned"`
+}
 
-func vectors(tb testing.TB) *sms.Receiver {
+func (v vector) callback() channel.Callback {
+	return channel.Callback{URL: v.URL, Body: []byte(v.Body), Header: map[string]string{"X-Twilio-Signature": v.Signature}}
+}
+
+// vectors are those on file, and a receiver with their token.
+func vectors(tb testing.TB) (r *sms.Receiver, right, wrong []vector) {
 	tb.Helper()
-	r, err := sms.NewReceiver(sms.Settings{AuthToken: vectorToken})
+	var file struct {
+		Token        string
+		Right, Wrong []vector
+	}
+	require.NoError(tb, json.Unmarshal([]byte(fixture(tb, "signatures.json")), &file))
+	r, err := sms.NewReceiver(sms.Settings{AuthToken: file.Token})
 	require.NoError(tb, err)
-	return r
+	return r, file.Right, file.Wrong
 }
 
 func TestVerifyPassesThePublishedVectors(t *testing.T) {
 	t.Parallel()
-	http := strings.Replace(vectorURL, "https", "http", 1)
-	port := func(address, p string) string { return strings.Replace(address, ".com", ".com:"+p, 1) }
-	for name, v := range map[string]struct{ url, form, signature string }{
-		"plain":                     {vectorURL, vectorForm, "RSOYDt4T1cUTdK1PDd93/VVr8B8="},
-		"plain, called with a port": {port(vectorURL, "443"), vectorForm, "RSOYDt4T1cUTdK1PDd93/VVr8B8="},
-		"https, signed with a port": {vectorURL, vectorForm, "kvajT1Ptam85bY51eRf/AJRuM3w="},
-		"https with a port":         {port(vectorURL, "443"), vectorForm, "kvajT1Ptam85bY51eRf/AJRuM3w="},
-		"http, signed with a port":  {http, vectorForm, "0ZXoZLH/DfblKGATFgpif+LLRf4="},
-		"http with another port":    {port(http, "1234"), vectorForm, "Zmvh+3yNM1Phv2jhDCwEM3q5ebU="},
-		"a key with equal values":   {vectorURL, "Sid=CA123&SidAccount=AC123&Digits=5678&Digits=1234&Digits=1234", "IK+Dwps556ElfBT0I3Rgjkr1wJU="},
-		"fragment is not signed":    {vectorURL + "#rc=3", vectorForm, "RSOYDt4T1cUTdK1PDd93/VVr8B8="},
-	} {
-		require.NoError(t, vectors(t).Verify(channel.Callback{
-			URL: v.url, Body: []byte(v.form), Header: map[string]string{"X-Twilio-Signature": v.signature},
-		}), name)
+	r, right, wrong := vectors(t)
+	require.Greater(t, len(right), 20)
+	for _, v := range right {
+		require.NoError(t, r.Verify(v.callback()), v.Name)
+		fragment := v.callback()
+		fragment.URL += "#rc=3&rp=ct,rt,5xx"
+		require.NoError(t, r.Verify(fragment), "%s: the fragment is not signed", v.Name)
+	}
+	for _, v := range wrong {
+		require.Error(t, r.Verify(v.callback()), v.Name)
 	}
 }
 
-func TestVerifyOfABodyThatIsNoForm(t *testing.T) {
-	t.Parallel()
-	body := `{"property": "value", "boolean": true}`
-	cb := channel.Callback{
-		URL:    vectorURL + "&bodySHA256=0a1ff7634d9ab3b95db5c9a2dfe9416e41502b283a80c7cf19632632f96e6620",
-		Body:   []byte(body),
-		Header: map[string]string{"X-Twilio-Signature": "a9nBmqA0ju/hNViExpshrM61xv4="},
+// others are bytes that differ from b: the next one, the one of the other case,
+// and some that mean something in an address, a form or Base64.
+func others(b byte) []byte {
+	out := []byte{b ^ 1, b ^ ' ', b ^ 0x80}
+	for _, c := range []byte("#?&=/:@+%;0A\x00\n ") {
+		if c != b {
+			out = append(out, c)
+		}
 	}
-	require.NoError(t, vectors(t).Verify(cb))
-	cb.Body = []byte(body + " ")
-	require.Error(t, vectors(t).Verify(cb))
+	return out
+}
+
+// changed calls try with every version of a text that differs in one byte.
+func changed(text string, try func(at int, text string)) {
+	for at := range len(text) {
+		for _, b := range others(text[at]) {
+			try(at, text[:at]+string([]byte{b})+text[at+1:])
+		}
+	}
+}
+
+func TestVerifyRefusesEveryVectorWithOneByteChanged(t *testing.T) {
+	t.Parallel()
+	r, right, _ := vectors(t)
+	for _, v := range right {
+		cb := v.callback()
+		changed(v.Signature, func(at int, s string) {
+			cb.Header = map[string]string{"X-Twilio-Signature": s}
+			require.Error(t, r.Verify(cb), "%s: byte %d of the signature: %q", v.Name, at, s)
+		})
+		cb = v.callback()
+		changed(v.Body, func(at int, s string) {
+			cb.Body = []byte(s)
+			require.True(t, sameForm(v.Body, s) || r.Verify(cb) != nil, "%s: byte %d of the body: %q", v.Name, at, s)
+		})
+		cb = v.callback()
+		port := strings.Index(v.URL, ":1234")
+		changed(v.URL, func(at int, s string) {
+			if v.PortUnsigned && at >= port && at < port+len(":1234") {
+				return
+			}
+			cb.URL = s
+			require.Error(t, r.Verify(cb), "%s: byte %d of the address: %q", v.Name, at, s)
+		})
+	}
+}
+
+// sameForm reports whether two bodies say the same, which is what is signed: a
+// blank may be written as "+" or as "%20".
+func sameForm(a, b string) bool {
+	x, err := url.ParseQuery(a)
+	y, errY := url.ParseQuery(b)
+	return err == nil && errY == nil && x.Encode() == y.Encode() && !strings.HasPrefix(a, "{")
 }
 
 func TestVerifyRefusesAnotherAddress(t *testing.T) {
 	t.Parallel()
-	for _, address := range []string{"", "mycompany.com", "https://", "https://evil.com/myapp.php?foo=1&bar=2", vectorURL + "&x=1", "%zz://x"} {
-		require.Error(t, vectors(t).Verify(channel.Callback{
-			URL: address, Body: []byte(vectorForm), Header: map[string]string{"X-Twilio-Signature": "RSOYDt4T1cUTdK1PDd93/VVr8B8="},
-		}), address)
+	r, right, _ := vectors(t)
+	cb := right[0].callback()
+	for _, address := range []string{"", "mycompany.com", "https://", "https://evil.com/myapp.php?foo=1&bar=2", cb.URL + "&x=1", "%zz://x", "https://mycompany.com:1234@evil.com/myapp.php?foo=1&bar=2"} {
+		cb.URL = address
+		require.Error(t, r.Verify(cb), address)
 	}
-	require.Error(t, vectors(t).Verify(channel.Callback{
-		URL: vectorURL, Body: []byte("a=%zz"), Header: map[string]string{"X-Twilio-Signature": "RSOYDt4T1cUTdK1PDd93/VVr8B8="},
-	}))
+	cb = right[0].callback()
+	cb.Body = []byte("a=%zz")
+	require.Error(t, r.Verify(cb))
+}
+
+// Another token, an empty one among them, signs nothing for us.
+func TestVerifyRefusesWhatAnotherTokenSigned(t *testing.T) {
+	t.Parallel()
+	form := url.Values{"MessageSid": {"SM1"}, "MessageStatus": {"sent"}}
+	const at = "/webhooks/twilio/status/1"
+	for _, token := range []string{"", "0", authToken[1:], authToken + "0", strings.ToUpper(authToken)} {
+		cb := callback(at, form)
+		require.NoError(t, newReceiver(t).Verify(cb))
+		cb.Header["X-Twilio-Signature"] = sign(token, public+at, form)
+		err := newReceiver(t).Verify(cb)
+		require.Error(t, err, token)
+		require.NotContains(t, err.Error(), sign(authToken, public+at, form), "what would be right is not told")
+	}
 }
 
 func TestVerifyAgreesWithTwiliosLibrary(t *testing.T) {
