@@ -111,7 +111,7 @@ func (a *app) wireStores() {
 	a.pages = page.NewStore(a.db, a.box, now)
 	a.tokens = token.NewStore(a.db, a.box, now)
 	a.contacts = contact.New(a.db, a.queue, a.box, contact.Options{
-		DefaultRegion: a.config.Region, Now: now, Grant: granter(a.tokens), MaxImport: a.config.MaxImport})
+		DefaultRegion: a.config.Region, Now: now, Grant: granter(a.tokens), MaxImport: a.config.MaxImport, MissLimit: a.config.SoftBounces})
 	a.ledger = delivery.NewStore(a.db, now).WithGrace(a.config.UnknownGrace)
 	a.lines = line.NewStore(a.db, line.Rates{Messenger: a.config.MessengerPace, SMS: a.config.SMSPace, Email: a.config.EmailPace}, now)
 	a.events = event.NewStore(a.db, now)

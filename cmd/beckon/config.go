@@ -42,6 +42,7 @@ type Config struct {
 	KeepBodies   bool          `env:"BECKON_KEEP_CALLBACKS" envDefault:"false"`
 	RelayURL     string        `env:"BECKON_RELAY_URL"`
 	DeleteWords  []string      `env:"BECKON_DELETE_WORDS"`
+	SoftBounces  int           `env:"BECKON_SOFT_BOUNCES" envDefault:"3"`
 
 	MessengerPace    float64 `env:"BECKON_MESSENGER_PER_SECOND" envDefault:"15"`
 	MessengerAbove40 bool    `env:"BECKON_MESSENGER_ABOVE_40" envDefault:"false"`
@@ -204,6 +205,9 @@ func checkWork(c *Config) (out []string) {
 	}
 	if c.Keep != 0 && c.Keep < leastKeep {
 		out = append(out, "BECKON_KEEP_CAMPAIGNS must be 0, for ever, or at least 720h: links to unsubscribe must work as long")
+	}
+	if c.SoftBounces < 1 || c.SoftBounces > 100 {
+		out = append(out, "BECKON_SOFT_BOUNCES must be between 1 and 100")
 	}
 	if c.Parallel < 1 || c.Parallel > 64 {
 		out = append(out, "BECKON_PARALLEL must be between 1 and 64")

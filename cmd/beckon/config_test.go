@@ -28,7 +28,7 @@ func TestDefaultsNeedNothingSet(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, Config{
 		Addr: "127.0.0.1:8080", Role: RoleAll, PublicURL: "http://127.0.0.1:8080", DataDir: "./data", LogLevel: slog.LevelInfo, LogFormat: "text",
-		AskAgain: 7 * 24 * time.Hour, TokenNotice: 30 * 24 * time.Hour, StopWithin: 30 * time.Second, MaxImport: 1 << 30, Parallel: 4, JobTimeout: 30 * time.Second, UnknownGrace: 24 * time.Hour,
+		AskAgain: 7 * 24 * time.Hour, TokenNotice: 30 * 24 * time.Hour, StopWithin: 30 * time.Second, MaxImport: 1 << 30, Parallel: 4, SoftBounces: 3, JobTimeout: 30 * time.Second, UnknownGrace: 24 * time.Hour,
 		MessengerPace: 15, SMSPace: 1,
 		Meta: Meta{GraphURL: "https://graph.facebook.com", GraphVersion: "v25.0"}, Twilio: Twilio{URL: "https://api.twilio.com"}, Mail: Mail{URL: "https://api.sendgrid.com"},
 	}, c)
@@ -66,6 +66,7 @@ func mistakes() map[string]string {
 		"BECKON_JOB_TIMEOUT=1m":                                   "BECKON_JOB_TIMEOUT must be between 15s and 30s",
 		"BECKON_UNKNOWN_GRACE=-1s":                                "BECKON_UNKNOWN_GRACE must not be negative",
 		"BECKON_KEEP_CAMPAIGNS=24h":                               "BECKON_KEEP_CAMPAIGNS must be 0, for ever, or at least 720h",
+		"BECKON_SOFT_BOUNCES=0":                                   "BECKON_SOFT_BOUNCES must be between 1 and 100",
 		"BECKON_PARALLEL=65":                                      "BECKON_PARALLEL must be between 1 and 64",
 		"BECKON_MESSENGER_PER_SECOND=41":                          "BECKON_MESSENGER_PER_SECOND must be above 0 and at most 40",
 		"BECKON_MESSENGER_ABOVE_40=hushhush":                      "BECKON_MESSENGER_ABOVE_40 must be true or false",

@@ -134,6 +134,9 @@ type Options struct {
 	Grant GrantFunc
 	// MaxImport is the largest import in bytes; 0 is 1 GiB.
 	MaxImport int64
+	// MissLimit is how many messages in a row may miss an address until it is
+	// suppressed; 0 is 3.
+	MissLimit int
 }
 
 // Store keeps contacts. It is safe for use by many goroutines.
@@ -145,6 +148,7 @@ type Store struct {
 	clock     func() time.Time
 	grant     GrantFunc
 	maxImport int64
+	missLimit int
 	budget    time.Duration // how long one run of an import works
 	zones     sync.Map      // time zone names known to exist
 }
@@ -152,12 +156,15 @@ type Store struct {
 // New returns a store and registers its jobs with the queue, which must not be
 // open yet. A store without a queue takes no imports.
 func New(d *db.DB, q *queue.Queue, box *seal.Box, o Options) *Store {
-	s := &Store{db: d, queue: q, box: box, region: o.DefaultRegion, clock: o.Now, grant: o.Grant, maxImport: o.MaxImport, budget: 20 * time.Second}
+	s := &Store{db: d, queue: q, box: box, region: o.DefaultRegion, clock: o.Now, grant: o.Grant, maxImport: o.MaxImport, missLimit: o.MissLimit, budget: 20 * time.Second}
 	if s.clock == nil {
 		s.clock = time.Now
 	}
 	if s.maxImport == 0 {
 		s.maxImport = 1 << 30
+	}
+	if s.missLimit == 0 {
+		s.missLimit = defaultMisses
 	}
 	if q != nil {
 		queue.Handle(q, importsAtOnce, s.work)

@@ -38,6 +38,9 @@ func (s *Store) EraseIn(tx *db.Tx, id uuid.UUID) error {
 		[]byte{}, s.now(), s.now(), id).Error; err != nil {
 		return fmt.Errorf("erase recurring tokens: %w", err)
 	}
+	if err := tx.Exec("DELETE FROM missed_addresses WHERE (channel = ? AND hash = ?) OR (channel = ? AND hash = ?)", channel.SMS, c[0].PhoneHash, channel.Email, c[0].EmailHash).Error; err != nil {
+		return fmt.Errorf("erase misses: %w", err)
+	}
 	if err := tx.Exec("DELETE FROM contacts WHERE id = ?", id).Error; err != nil {
 		return fmt.Errorf("erase a contact: %w", err)
 	}

@@ -1,0 +1,22 @@
+-- +goose Up
+
+-- Addresses at which a message did not arrive though they may be right: a full
+-- mailbox, a phone that is off. Forgotten a year after the last miss.
+CREATE TABLE missed_addresses (
+    channel TEXT NOT NULL CHECK (channel IN ('sms', 'email')),
+    hash    blob NOT NULL, -- keyed, as in suppressions
+    since   timestamp, -- only misses after this count: a message arrived then, or the address was suppressed for those before
+    last_at timestamp NOT NULL,
+    PRIMARY KEY (channel, hash)
+);
+CREATE INDEX missed_addresses_last ON missed_addresses (last_at);
+
+-- What did not arrive there: each message once, however often that is told.
+CREATE TABLE misses (
+    channel TEXT NOT NULL,
+    hash    blob NOT NULL,
+    message TEXT NOT NULL, -- the delivery's number, or else the provider's name for it
+    at      timestamp NOT NULL,
+    PRIMARY KEY (channel, hash, message),
+    FOREIGN KEY (channel, hash) REFERENCES missed_addresses (channel, hash) ON DELETE CASCADE
+);
