@@ -31,7 +31,7 @@ func (s *Store) EraseIn(tx *db.Tx, id uuid.UUID) error {
 	if len(c) == 0 {
 		return errNotFound
 	}
-	if err := s.insertSuppressions(tx, optOuts(c[0])); err != nil {
+	if err := s.silenceErased(tx, c[0]); err != nil {
 		return err
 	}
 	if err := tx.Exec("UPDATE recurring_tokens SET contact_id = NULL, value = ?, title = '', status = 'stopped', status_at = ?, updated_at = ? WHERE contact_id = ?",
@@ -56,13 +56,25 @@ func erased(c Contact, at time.Time) event.Event {
 	return e
 }
 
-func optOuts(c Contact) (out []Suppression) {
-	add := func(kind channel.Kind, consent Consent, hash []byte) {
-		if consent.Status == Unsubscribed && hash != nil {
-			out = append(out, Suppression{Channel: kind, Hash: hash, Reason: ReasonUnsubscribe, Source: "erasure"})
+// silenceErased suppresses the addresses that the person opted out of, where none
+// of the person's own words stands against them already.
+func (s *Store) silenceErased(tx *db.Tx, c Contact) error {
+	var rows []Suppression
+	for kind, at := range map[channel.Kind]struct {
+		hash   []byte
+		status string
+	}{channel.SMS: {c.PhoneHash, c.SMSConsent.Status}, channel.Email: {c.EmailHash, c.EmailConsent.Status}} {
+		if at.status != Unsubscribed || at.hash == nil {
+			continue
+		}
+		said, err := suppressionsOf(tx.DB, kind, at.hash, optOuts()...)
+		if err != nil {
+			return err
+		}
+		if len(said) == 0 {
+			rows = append(rows, Suppression{Channel: kind, Hash: at.hash, Reason: ReasonUnsubscribe, Source: "erasure", CreatedAt: s.now(), RefusedAt: s.now()})
 		}
 	}
-	add(channel.SMS, c.SMSConsent, c.PhoneHash)
-	add(channel.Email, c.EmailConsent, c.EmailHash)
-	return out
+	_, err := insertSuppressions(tx, rows)
+	return err
 }

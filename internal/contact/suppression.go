@@ -1,11 +1,8 @@
 package contact
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -26,11 +23,6 @@ const (
 	ReasonManual      = "manual"
 )
 
-// optOut reports whether a reason is the person's own word.
-func optOut(reason string) bool {
-	return reason == ReasonStop || reason == ReasonUnsubscribe || reason == ReasonComplaint
-}
-
 // Suppression is an address that must not be sent to, whoever holds it. The
 // row keeps the address as a keyed hash only.
 type Suppression struct {
@@ -39,157 +31,8 @@ type Suppression struct {
 	Hash      []byte
 	Reason    string
 	Source    string
-	CreatedAt time.Time
-}
-
-// Silence asks to suppress an address: the one given, or the one a contact
-// has, or one of which only the hash is known.
-type Silence struct {
-	Channel   channel.Kind // SMS or Email
-	Address   string
-	ContactID uuid.UUID
-	Hash      []byte
-	Reason    string
-	Source    string
-}
-
-// Suppress silences addresses; one silenced already stays as it is. Where the
-// reason is the person's own word, the consent of the contact that holds the
-// address becomes unsubscribed. Addresses need not be well-formed: what a
-// provider names is suppressed as it stands. Finding the holder by Hash reads
-// all contacts, so name the address or the contact where they are known.
-func (s *Store) Suppress(_ context.Context, tx *db.Tx, list []Silence) error {
-	for _, kind := range []channel.Kind{channel.SMS, channel.Email} {
-		w := s.wanted(kind, list)
-		if len(w.ids)+len(w.byHash) == 0 {
-			continue
-		}
-		held, err := w.holders(tx, kind)
-		if err != nil {
-			return err
-		}
-		if err := s.unsubscribe(tx, kind, held, w); err != nil {
-			return err
-		}
-		if err := s.insertSuppressions(tx, w.rows(kind)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// wanted is what Suppress was asked for one channel.
-type wanted struct {
-	byHash    map[string]Silence
-	byID      map[uuid.UUID]Silence
-	ids       []uuid.UUID
-	addresses []string
-	hashes    [][]byte
-}
-
-func (s *Store) wanted(kind channel.Kind, list []Silence) wanted {
-	w := wanted{byHash: map[string]Silence{}, byID: map[uuid.UUID]Silence{}}
-	for _, one := range list {
-		switch {
-		case one.Channel != kind:
-		case one.ContactID != uuid.Nil:
-			w.ids, w.byID[one.ContactID] = append(w.ids, one.ContactID), one
-		case one.Address != "":
-			form, ok := s.form(kind, one.Address)
-			if !ok {
-				form = strings.TrimSpace(one.Address)
-			}
-			w.addresses = append(w.addresses, form)
-			w.byHash[string(s.hash(hashKind(kind), form))] = one
-		case len(one.Hash) > 0:
-			w.hashes = append(w.hashes, one.Hash)
-			w.byHash[string(one.Hash)] = one
-		}
-	}
-	return w
-}
-
-// holder is a contact whose address is to be silenced.
-type holder struct {
-	ID   uuid.UUID
-	Hash []byte
-}
-
-// holders finds the contacts concerned, and learns from them the hashes of
-// those that were named by id.
-func (w *wanted) holders(tx *db.Tx, kind channel.Kind) ([]holder, error) {
-	column := hashKind(kind)
-	sql := "SELECT c.id, c." + column + "_hash AS hash FROM contacts c JOIN ? ON c.id = v.id UNION SELECT c.id, c." +
-		column + "_hash AS hash FROM contacts c JOIN ? ON c." + column + " = v.address"
-	args := []any{tx.Values("v", db.UUIDs("id", w.ids)), tx.Values("v", db.Texts("address", w.addresses))}
-	if len(w.hashes) > 0 {
-		sql += " UNION SELECT c.id, c." + column + "_hash AS hash FROM contacts c JOIN ? ON c." + column + "_hash = v.hash"
-		args = append(args, tx.Values("v", db.Blobs("hash", w.hashes)))
-	}
-	var found []holder
-	if err := tx.Raw(sql, args...).Scan(&found).Error; err != nil {
-		return nil, fmt.Errorf("find who holds an address: %w", err)
-	}
-	for _, h := range found {
-		if one, named := w.byID[h.ID]; named && len(h.Hash) > 0 {
-			w.byHash[string(h.Hash)] = one
-		}
-	}
-	return found, nil
-}
-
-func (w *wanted) rows(kind channel.Kind) []Suppression {
-	var out []Suppression
-	for hash, one := range w.byHash {
-		out = append(out, Suppression{Channel: kind, Hash: []byte(hash), Reason: one.Reason, Source: one.Source})
-	}
-	return out
-}
-
-func (s *Store) unsubscribe(tx *db.Tx, kind channel.Kind, held []holder, w wanted) error {
-	var ids []uuid.UUID
-	var sources, reasons []string
-	for _, h := range held {
-		one, ok := w.byHash[string(h.Hash)]
-		if !ok {
-			one = w.byID[h.ID]
-		}
-		if optOut(one.Reason) {
-			ids, sources, reasons = append(ids, h.ID), append(sources, cmp.Or(one.Source, one.Reason)), append(reasons, one.Reason)
-		}
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	consent, now := string(kind)+"_consent_", s.now()
-	sql := "UPDATE contacts SET " + consent + "status = 'unsubscribed', " + consent + "source = v.source, " + consent + "evidence = v.reason, " +
-		consent + "at = ?, updated_at = ? FROM ? WHERE contacts.id = v.id AND " + consent + "status <> 'unsubscribed'"
-	if err := tx.Exec(sql, now, now, tx.Values("v", db.UUIDs("id", ids), db.Texts("source", sources), db.Texts("reason", reasons))).Error; err != nil {
-		return fmt.Errorf("unsubscribe: %w", err)
-	}
-	return nil
-}
-
-// insertSuppressions adds rows in the order of their hashes, so that two
-// transactions wait for each other instead of deadlocking.
-func (s *Store) insertSuppressions(tx *db.Tx, rows []Suppression) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	slices.SortFunc(rows, func(a, b Suppression) int { return bytes.Compare(a.Hash, b.Hash) })
-	var ids []uuid.UUID
-	var kinds, reasons, sources []string
-	var hashes [][]byte
-	for _, r := range rows {
-		ids, hashes = append(ids, uuid.Must(uuid.NewV7())), append(hashes, r.Hash)
-		kinds, reasons, sources = append(kinds, string(r.Channel)), append(reasons, r.Reason), append(sources, r.Source)
-	}
-	if err := tx.Exec(`INSERT INTO suppressions (id, channel, hash, reason, source, created_at)
-		SELECT v.id, v.channel, v.hash, v.reason, v.source, ? FROM ? WHERE true ON CONFLICT (channel, hash) DO NOTHING`, s.now(),
-		tx.Values("v", db.UUIDs("id", ids), db.Texts("channel", kinds), db.Blobs("hash", hashes), db.Texts("reason", reasons), db.Texts("source", sources))).Error; err != nil {
-		return fmt.Errorf("suppress: %w", err)
-	}
-	return nil
+	CreatedAt time.Time // when it was noted here
+	RefusedAt time.Time // the latest time that it was told for
 }
 
 func hashKind(kind channel.Kind) string {
@@ -219,7 +62,7 @@ func (s *Store) SuppressOne(ctx context.Context, w Silence) (row Suppression, cr
 	}
 	err = s.db.Transact(ctx, func(tx *db.Tx) error {
 		hash := s.hash(hashKind(w.Channel), form)
-		before, err := suppressionOf(tx.DB, w.Channel, hash)
+		before, err := suppressionsOf(tx.DB, w.Channel, hash, w.Reason)
 		if err != nil {
 			return err
 		}
@@ -227,7 +70,7 @@ func (s *Store) SuppressOne(ctx context.Context, w Silence) (row Suppression, cr
 		if err := s.Suppress(ctx, tx, []Silence{w}); err != nil {
 			return err
 		}
-		after, err := suppressionOf(tx.DB, w.Channel, hash)
+		after, err := suppressionsOf(tx.DB, w.Channel, hash, w.Reason)
 		if err == nil {
 			row = after[0]
 		}
@@ -236,21 +79,21 @@ func (s *Store) SuppressOne(ctx context.Context, w Silence) (row Suppression, cr
 	return row, created, err
 }
 
-func suppressionOf(q *gorm.DB, kind channel.Kind, hash []byte) ([]Suppression, error) {
+func suppressionsOf(q *gorm.DB, kind channel.Kind, hash []byte, reasons ...string) ([]Suppression, error) {
+	q = q.Where("channel = ? AND hash = ?", kind, hash)
+	if len(reasons) > 0 {
+		q = q.Where("reason IN ?", reasons)
+	}
 	var rows []Suppression
-	if err := q.Where("channel = ? AND hash = ?", kind, hash).Find(&rows).Error; err != nil {
-		return nil, fmt.Errorf("read a suppression: %w", err)
+	if err := q.Find(&rows).Error; err != nil {
+		return nil, fmt.Errorf("read suppressions: %w", err)
 	}
 	return rows, nil
 }
 
 // IsSuppressed reports whether an address must not be sent to.
 func (s *Store) IsSuppressed(ctx context.Context, kind channel.Kind, address string) (bool, error) {
-	form, ok := s.form(kind, address)
-	if !ok {
-		form = strings.TrimSpace(address)
-	}
-	rows, err := suppressionOf(s.db.Read(ctx), kind, s.hash(hashKind(kind), form))
+	rows, err := suppressionsOf(s.db.Read(ctx), kind, s.hashAsIs(kind, address))
 	return len(rows) > 0, err
 }
 
@@ -280,12 +123,8 @@ func (s *Store) Suppressions(ctx context.Context, kind channel.Kind, address str
 
 func (s *Store) possibleHashes(address string) [][]byte {
 	out := [][]byte{}
-	for _, kind := range []channel.Kind{channel.SMS, channel.Email} {
-		form, ok := s.form(kind, address)
-		if !ok {
-			form = strings.TrimSpace(address)
-		}
-		out = append(out, s.hash(hashKind(kind), form))
+	for _, kind := range kinds() {
+		out = append(out, s.hashAsIs(kind, address))
 	}
 	return out
 }

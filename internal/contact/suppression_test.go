@@ -70,7 +70,7 @@ func TestSuppressionsAreListedAndLifted(t *testing.T) {
 		one, isNew, err := b.SuppressOne(t.Context(), contact.Silence{Channel: channel.SMS, Address: "+14155552671", Reason: contact.ReasonManual})
 		require.NoError(t, err)
 		require.True(t, isNew)
-		again, isNew, err := b.SuppressOne(t.Context(), contact.Silence{Channel: channel.SMS, Address: "415 555 2671", Reason: contact.ReasonBounce})
+		again, isNew, err := b.SuppressOne(t.Context(), contact.Silence{Channel: channel.SMS, Address: "415 555 2671", Reason: contact.ReasonManual})
 		require.NoError(t, err)
 		require.False(t, isNew)
 		require.Equal(t, one, again)

@@ -89,10 +89,10 @@ func (b *batch) update(tx *db.Tx) error {
 	return nil
 }
 
-func each[T any](list []*person, of func(*person) T) []T {
+func each[S, T any](list []S, of func(S) T) []T {
 	out := make([]T, len(list))
-	for i, p := range list {
-		out[i] = of(p)
+	for i, x := range list {
+		out[i] = of(x)
 	}
 	return out
 }

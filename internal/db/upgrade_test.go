@@ -49,6 +49,8 @@ func TestRowsOfTheFirstSchemaSurviveAllThatCameAfterIt(t *testing.T) {
 		insert("INSERT INTO messenger_addresses (page_id, psid, contact_id, created_at) VALUES (?, '77', ?, ?)", pages["works"], contact, now)
 		insert(`INSERT INTO tokens (id, contact_id, page_id, topic, value, value_hash, status, source, granted_at, expires_at, updated_at)
 			VALUES (?, ?, ?, 'unsorted', ?, ?, 'available', 'webhook', ?, ?, ?)`, uuid.New(), contact, pages["works"], []byte{1}, []byte{2}, now, now, now)
+		insert("UPDATE contacts SET sms_consent_status = 'unsubscribed', sms_consent_source = 'sms', sms_consent_at = ?, sms_consent_evidence = 'stop'", now)
+		insert("INSERT INTO suppressions (id, channel, hash, reason, source, created_at) VALUES (?, 'sms', ?, 'stop', 'twilio', ?)", uuid.New(), []byte{3}, now)
 
 		require.NoError(t, d.Migrate(t.Context()))
 		var known []struct{ PageID, Name, State, How string }
@@ -57,10 +59,16 @@ func TestRowsOfTheFirstSchemaSurviveAllThatCameAfterIt(t *testing.T) {
 		for _, k := range known {
 			require.Equal(t, []any{"one_time", pages[k.State].String(), "operator"}, []any{k.Name, k.PageID, k.How})
 		}
-		for table, want := range map[string]int{"pages": 3, "page_health": 3, "contacts": 1, "messenger_addresses": 1, "tokens": 1} {
+		for table, want := range map[string]int{"pages": 3, "page_health": 3, "contacts": 1, "messenger_addresses": 1, "tokens": 1, "suppressions": 1, "consents": 1} {
 			var n int
 			require.NoError(t, d.Read(t.Context()).Raw("SELECT COUNT(*) FROM "+table).Scan(&n).Error)
 			require.Equal(t, want, n, table)
 		}
+		var since []time.Time
+		require.NoError(t, d.Read(t.Context()).Raw("SELECT refused_at FROM suppressions").Scan(&since).Error)
+		require.True(t, now.Equal(since[0]), "a suppression holds since it was written down")
+		var kept []struct{ ContactID, How, Status, Evidence string }
+		require.NoError(t, d.Read(t.Context()).Raw("SELECT contact_id, how, status, evidence FROM consents").Scan(&kept).Error)
+		require.Equal(t, []string{contact.String(), "before", "unsubscribed", "stop"}, []string{kept[0].ContactID, kept[0].How, kept[0].Status, kept[0].Evidence})
 	})
 }

@@ -70,15 +70,15 @@ func (p *person) tokenFor(lane channel.Lane) uuid.UUID {
 // One query brings all that the decision needs, the oldest token first. The CASE
 // keeps planners to the contact's own tokens: the index by expiry holds everybody's.
 const (
-	reachColumns = `c.id, c.time_zone, m.psid, m.last_action_at, m.blocked_at, m.held_until, COALESCE(st.stopped, FALSE), c.phone, c.sms_consent_status, sp.reason, c.email, c.email_consent_status, se.reason,
+	reachColumns = `c.id, c.time_zone, m.psid, m.last_action_at, m.blocked_at, m.held_until, COALESCE(st.stopped, FALSE), c.phone, c.sms_consent_status,
+	EXISTS (SELECT 1 FROM suppressions s WHERE s.channel = 'sms' AND s.hash = c.phone_hash), c.email, c.email_consent_status,
+	EXISTS (SELECT 1 FROM suppressions s WHERE s.channel = 'email' AND s.hash = c.email_hash),
 	(SELECT t.id FROM tokens t WHERE ? AND t.contact_id = c.id AND t.page_id = ? AND t.topic = ? AND t.status = 'available'
 		AND CASE WHEN t.expires_at > ? THEN TRUE ELSE FALSE END ORDER BY t.granted_at, t.id LIMIT 1)`
 	personColumns = `, c.external_id, c.first_name, c.last_name, c.locale, c.attributes`
 	reachJoins    = `
 	LEFT JOIN messenger_addresses m ON ? AND m.contact_id = c.id AND m.page_id = ?
-	LEFT JOIN stops st ON st.page_id = m.page_id AND st.contact_id = m.contact_id
-	LEFT JOIN suppressions sp ON sp.channel = 'sms' AND sp.hash = c.phone_hash
-	LEFT JOIN suppressions se ON se.channel = 'email' AND se.hash = c.email_hash`
+	LEFT JOIN stops st ON st.page_id = m.page_id AND st.contact_id = m.contact_id`
 	recurringColumns = `, r.id, r.status, r.expires_at, r.eligible_at`
 	recurringJoin    = `
 	LEFT JOIN recurring_tokens r ON r.contact_id = c.id AND r.page_id = ? AND r.topic = ? AND r.id = (SELECT t.id FROM recurring_tokens t
@@ -178,14 +178,14 @@ func (s scope) scan(rows *sql.Rows, full bool, size int) ([]person, error) {
 
 // row holds the columns that may be NULL.
 type row struct {
-	timeZone                                             string
-	psid, phone, phoneStop, email, emailStop, externalID sql.NullString
-	permitStatus                                         sql.NullString
-	lastAction, blocked, held, permitEnds, eligible      sql.NullTime
+	timeZone                                        string
+	psid, phone, email, externalID                  sql.NullString
+	permitStatus                                    sql.NullString
+	lastAction, blocked, held, permitEnds, eligible sql.NullTime
 }
 
 func (r *row) cells(p *person) []any {
-	return []any{&p.id, &r.timeZone, &r.psid, &r.lastAction, &r.blocked, &r.held, &p.reach.Stopped, &r.phone, &p.reach.SMSConsent, &r.phoneStop, &r.email, &p.reach.EmailConsent, &r.emailStop, &p.tokenID}
+	return []any{&p.id, &r.timeZone, &r.psid, &r.lastAction, &r.blocked, &r.held, &p.reach.Stopped, &r.phone, &p.reach.SMSConsent, &p.reach.PhoneSuppressed, &r.email, &p.reach.EmailConsent, &p.reach.EmailSuppressed, &p.tokenID}
 }
 
 func (r *row) fill(p *person, s scope) {
@@ -199,8 +199,8 @@ func (r *row) fill(p *person, s scope) {
 	x.Recurring = route.Permit{Known: p.permit.Valid, Stopped: r.permitStatus.String == string(token.Stopped), Expires: r.permitEnds.Time, Eligible: r.eligible.Time}
 	x.RecurringOff, x.UtilityOff = s.off(channel.Recurring), s.off(channel.Utility)
 	x.Transactional, x.TemplateApproved = s.transactional, s.approved
-	x.Phone, x.PhoneSuppressed, x.SMSOff = r.phone.Valid, r.phoneStop.Valid, !s.channels[channel.SMS]
-	x.Email, x.EmailSuppressed, x.EmailOff = r.email.Valid, r.emailStop.Valid, !s.channels[channel.Email]
+	x.Phone, x.SMSOff = r.phone.Valid, !s.channels[channel.SMS]
+	x.Email, x.EmailOff = r.email.Valid, !s.channels[channel.Email]
 }
 
 // to is where a message on the lane goes.
