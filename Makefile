@@ -9,7 +9,7 @@ export CGO_ENABLED ?= 0
 UNWATCHED = modernc.org/...=-race=false -d=checkptr=0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint tidy generate check bench scale chaos fuzz order postgres
+.PHONY: help demo build test lint tidy generate check bench scale chaos fuzz oracle order postgres
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -60,6 +60,9 @@ chaos: postgres ## kill nodes, stop the database, fill the disk; count who got w
 	$(GO) build -o ./bin/beckon ./cmd/beckon
 	$(GO) build -o ./bin/chaos ./cmd/chaos
 	$(GO) run ./internal/db/dbtest/withpostgres -durable ./bin/chaos -beckon ./bin/beckon $(CHAOS)
+
+oracle: ## compare our count of SMS segments with Twilio's own calculator (needs Node.js)
+	@GO='$(GO)' sh .ci/oracle $(ORACLE)
 
 fuzz: ## try what strangers may write, a minute on each target (FUZZ=10s: shorter)
 	@GO='$(GO)' sh .ci/fuzz $(FUZZ)

@@ -1,9 +1,7 @@
 package sms_test
 
 import (
-	"fmt"
 	"net/url"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -104,43 +102,5 @@ func TestReadInboundRefusesAnythingElse(t *testing.T) {
 	for _, body := range []string{"", "a=%zz", "MessageSid=SM1", "From=%2B1"} {
 		_, err := sms.ReadInbound(channel.Callback{Body: []byte(body)})
 		require.True(t, fault.Is(err, fault.Malformed), body)
-	}
-}
-
-func TestSegments(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		char  string
-		count int
-		want  int
-	}{
-		{"a", 0, 0},
-		{"a", 1, 1},
-		{"a", 160, 1},
-		{"a", 161, 2},
-		{"a", 306, 2},
-		{"a", 307, 3},
-		{"€", 80, 1},
-		{"€", 81, 2},
-		{"€", 152, 2}, // 76 in a part: the 153rd septet stays empty
-		{"€", 153, 3},
-		{"Ç", 160, 1},
-		{"ç", 70, 1},
-		{"ç", 71, 2},
-		{"ж", 134, 2},
-		{"ж", 135, 3},
-		{"👋", 35, 1},
-		{"👋", 36, 2},
-		{"👋", 67, 3}, // 33 in a part
-		{"`", 71, 2},
-		{"“", 71, 2},
-		{"\n", 160, 1},
-		{"\f", 80, 1},
-		{"~", 81, 2},
-		{"@", 160, 1},
-		{"Δ", 160, 1},
-		{"\xff", 71, 2},
-	} {
-		require.Equal(t, c.want, sms.Segments(strings.Repeat(c.char, c.count)), fmt.Sprintf("%d times %q", c.count, c.char))
 	}
 }
