@@ -120,7 +120,7 @@ func (a *app) wireStores() {
 	for kind := range a.channels.senders {
 		present[kind] = true
 	}
-	a.campaigns = campaign.NewService(a.db, a.queue, campaign.Settings{Channels: present, Now: now})
+	a.campaigns = campaign.NewService(a.db, a.queue, campaign.Settings{Channels: present, Sender: a.config.Mail.sender(), Now: now})
 }
 
 // granter hands tokens that came with contacts to their own store.

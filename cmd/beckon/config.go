@@ -92,6 +92,7 @@ type Mail struct {
 	WebhookKey string `env:"SENDGRID_WEBHOOK_KEY"`
 	From       string `env:"EMAIL_FROM"`
 	Postal     string `env:"EMAIL_POSTAL_ADDRESS"`
+	Footer     string `env:"EMAIL_FOOTER_TEXT"`
 }
 
 // readConfig reads the environment. All mistakes come back together, each
@@ -100,7 +101,7 @@ func readConfig(getenv func() []string) (Config, error) {
 	var c Config
 	err := env.ParseWithOptions(&c, env.Options{Environment: env.ToMap(getenv())})
 	problems, unread := parseProblems(err)
-	for _, check := range []func(*Config) []string{checkServer, checkPace, checkMeta, checkTwilio, checkMail} {
+	for _, check := range []func(*Config) []string{checkServer, checkPace, checkMeta, checkTwilio, checkMail, checkFooter} {
 		for _, p := range check(&c) {
 			if name, _, _ := strings.Cut(p, " "); !unread[name] {
 				problems = append(problems, p)

@@ -30,6 +30,7 @@ import (
 	"beckon/internal/channel/sendgrid"
 	"beckon/internal/channel/sms"
 	"beckon/internal/contact"
+	"beckon/internal/content"
 	"beckon/internal/db"
 	"beckon/internal/db/dbtest"
 	"beckon/internal/delivery"
@@ -226,7 +227,8 @@ func (s *service) wireChannels(p *Parts, log *slog.Logger, absent []channel.Kind
 	key := p.Box.Key("link")
 	p.Links, p.Unsubscribes = link.NewCoder(key, link.PurposeLink), link.NewCoder(key, link.PurposeUnsubscribe)
 	s.marks = link.NewCoder(key, link.PurposeMark)
-	p.Campaigns = campaign.NewService(p.DB, s.queue, campaign.Settings{Channels: present, Now: s.clock.Now})
+	p.Campaigns = campaign.NewService(p.DB, s.queue, campaign.Settings{Channels: present, Now: s.clock.Now,
+		Sender: content.Sender{Name: "Harbour School", Postal: "1 Quay Street, Leeds LS1 1AA"}})
 	p.Engine = dispatch.New(dispatch.Parts{
 		DB: p.DB, Queue: s.queue, Campaigns: p.Campaigns, Contacts: p.Contacts, Tokens: p.Tokens, Ledger: p.Ledger, Pages: p.Pages, Lines: p.Lines, Senders: senders,
 		Link:        func(id int64) string { return publicURL + "/l/" + p.Links.Code(id) },

@@ -80,6 +80,7 @@ type Definition struct {
 	Content       *content.Compiled
 	FollowUp      *Following // nil when nothing follows
 	Warnings      []content.Warning
+	Sender        content.Sender // of its e-mails
 	Schedule
 }
 
@@ -108,9 +109,9 @@ func (c Campaign) Source() (content.Source, error) {
 	return src, nil
 }
 
-// Define reads and compiles a campaign. Its mistakes are fault.Invalid, all at
-// once; pointers start at the campaign's fields.
-func (c Campaign) Define() (*Definition, error) {
+// Define reads and compiles a campaign whose e-mails come from that sender. Its
+// mistakes are fault.Invalid, all at once; pointers start at the campaign's fields.
+func (c Campaign) Define(by content.Sender) (*Definition, error) {
 	lanes, err := c.Lanes()
 	if err != nil {
 		return nil, err
@@ -120,7 +121,7 @@ func (c Campaign) Define() (*Definition, error) {
 		return nil, err
 	}
 	who, whoErr := audience.Parse(json.RawMessage(c.Audience))
-	compiled, warnings, whatErr := content.Compile(src)
+	compiled, warnings, whatErr := content.Compile(src, by)
 	when, whenErr := c.schedule(lanes)
 	then, thenWarnings, thenErr := c.following()
 	if thenErr != nil && !fault.Is(thenErr, fault.Invalid) {
@@ -130,7 +131,7 @@ func (c Campaign) Define() (*Definition, error) {
 		return nil, err
 	}
 	return &Definition{ID: c.ID, Name: c.Name, PageID: c.PageID, Topic: c.Topic, FallThrough: c.FallThrough,
-		Transactional: c.Transactional, Audience: who, Route: lanes, Content: compiled, FollowUp: then, Warnings: append(warnings, thenWarnings...), Schedule: when}, nil
+		Transactional: c.Transactional, Audience: who, Route: lanes, Content: compiled, FollowUp: then, Warnings: append(warnings, thenWarnings...), Sender: by, Schedule: when}, nil
 }
 
 // Template names the utility template of the campaign; both are "" when it has

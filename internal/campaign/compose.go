@@ -26,7 +26,7 @@ type Recipient struct {
 }
 
 func (d *Definition) vars(r *Recipient, page string) content.Vars {
-	return content.Vars{Link: r.Link, Unsubscribe: r.Unsubscribe, PageName: page, CampaignName: d.Name,
+	return content.Vars{Link: r.Link, Unsubscribe: r.Unsubscribe, PageName: page, CampaignName: d.Name, Sender: d.Sender,
 		Contact: content.Contact{ExternalID: r.ExternalID, FirstName: r.FirstName, LastName: r.LastName,
 			Email: r.Email, Phone: r.Phone, Locale: r.Locale, Attributes: r.Attributes}}
 }

@@ -13,7 +13,7 @@ import (
 
 func define(t *testing.T, src content.Source, route ...channel.Lane) *campaign.Definition {
 	t.Helper()
-	def, err := written(t, src, route...).Define()
+	def, err := written(t, src, route...).Define(school)
 	require.NoError(t, err)
 	return def
 }
@@ -76,7 +76,9 @@ func TestSampleShowsEveryChannel(t *testing.T) {
 	require.JSONEq(t, `{"text":"Ann"}`, string(s.Messenger))
 	require.Equal(t, "Ann", s.SMS)
 	require.Equal(t, "Ann", s.Email.Subject)
-	require.Equal(t, "Come to The School: https://go.example.com/l/1 https://go.example.com/u/1", s.Email.Text)
+	require.Equal(t, "Come to The School: https://go.example.com/l/1 https://go.example.com/u/1\n\n---\n"+
+		"You get this e-mail because you agreed to e-mails from us.\nUnsubscribe: https://go.example.com/u/1\n\n"+
+		"The School\n1 Quay Street, Leeds LS1 1AA\n", s.Email.Text)
 	require.Empty(t, s.Problems)
 }
 

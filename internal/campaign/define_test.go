@@ -25,7 +25,7 @@ var everything = content.Source{Messenger: chat, SMS: text, Email: email}
 func TestDefineReadsWhatIsStored(t *testing.T) {
 	t.Parallel()
 	c := written(t, everything, channel.OneTime, channel.LaneEmail)
-	def, err := c.Define()
+	def, err := c.Define(school)
 	require.NoError(t, err)
 	require.Equal(t, c.ID, def.ID)
 	require.Equal(t, "Spring", def.Name)
@@ -53,7 +53,7 @@ func TestDefineTellsEachMistakeInTheRoute(t *testing.T) {
 			[]string{"/content/messenger required", "/content/email required"}},
 		"no text": {content.Source{Email: email}, []channel.Lane{channel.LaneSMS}, []string{"/content/sms required"}},
 	} {
-		_, err := written(t, c.src, c.route...).Define()
+		_, err := written(t, c.src, c.route...).Define(school)
 		require.True(t, fault.Is(err, fault.Invalid), name)
 		require.Equal(t, c.want, mistakes(t, err), name)
 	}
@@ -63,7 +63,7 @@ func TestDefineTellsAllMistakesAtOnce(t *testing.T) {
 	t.Parallel()
 	c := written(t, content.Source{SMS: &content.SMS{Text: "{{ nonsense }}"}, Email: &content.Email{Subject: "{% if %}", Text: "x"}}, "pigeon")
 	c.Audience = `{"field": "age", "op": "like", "value": 1}`
-	_, err := c.Define()
+	_, err := c.Define(school)
 	got := strings.Join(mistakes(t, err), "\n")
 	for _, pointer := range []string{"/audience", "/content/sms/text", "/content/email/subject", "/route/0"} {
 		require.Contains(t, got, pointer)
@@ -78,7 +78,7 @@ func TestDefineSaysWhenTheStoreIsBroken(t *testing.T) {
 	} {
 		c := written(t, everything, channel.Window)
 		spoil(&c)
-		_, err := c.Define()
+		_, err := c.Define(school)
 		require.True(t, fault.Is(err, fault.Internal), name)
 		require.ErrorContains(t, err, name)
 	}

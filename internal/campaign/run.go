@@ -3,11 +3,13 @@ package campaign
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
 
+	"beckon/internal/channel"
 	"beckon/internal/db"
 	"beckon/internal/event"
 	"beckon/internal/fault"
@@ -64,7 +66,7 @@ func (s *Service) Start(ctx context.Context, id uuid.UUID) (Campaign, error) {
 
 // ready compiles a draft that can be started now.
 func (s *Service) ready(c Campaign) (*Definition, error) {
-	def, err := c.Define()
+	def, err := s.Define(c)
 	if err != nil {
 		return nil, err
 	}
@@ -75,11 +77,27 @@ func (s *Service) ready(c Campaign) (*Definition, error) {
 	if len(fields) > 0 {
 		return nil, fault.New(fault.Conflict, "channel_absent", "The route has lanes whose channel is not set up on this server: set it up, or take them out of the route.").With(fields...)
 	}
+	if lacks := def.unfitMail(); len(lacks) > 0 {
+		return nil, fault.New(fault.Conflict, "email_incomplete", "An e-mail must say who sends it, where they can be found and how to refuse it: add what is missing, or take email out of the route.").With(lacks...)
+	}
 	if def.Over(s.set.Now()) {
 		return nil, fault.New(fault.Conflict, "deadline_passed", "The campaign's deadline has passed: set a later one, or none.").
 			With(fault.Field{Pointer: "/ends_at", Code: "deadline_passed", Detail: "Must be in the future."})
 	}
 	return def, nil
+}
+
+// unfitMail is what an e-mail on the route must say and does not.
+func (d *Definition) unfitMail() (out []fault.Field) {
+	if !slices.Contains(d.Route, channel.LaneEmail) {
+		return nil
+	}
+	for _, w := range d.Warnings {
+		if w.Stops() {
+			out = append(out, fault.Field{Pointer: w.Pointer, Code: w.Code, Detail: w.Detail})
+		}
+	}
+	return out
 }
 
 func (s *Service) start(ctx context.Context, tx *db.Tx, c Campaign, def *Definition) error {
@@ -218,7 +236,7 @@ func (s *Service) Definition(ctx context.Context, id uuid.UUID) (*Definition, er
 	if err != nil {
 		return nil, err
 	}
-	def, err := c.Define()
+	def, err := s.Define(c)
 	if err != nil {
 		return nil, fmt.Errorf("compile campaign %s: %w", id, err)
 	}

@@ -22,7 +22,7 @@ func scheduled(t *testing.T, change func(*campaign.Campaign)) (*campaign.Definit
 	t.Helper()
 	c := written(t, everything, channel.Window, channel.LaneSMS, channel.LaneEmail)
 	change(&c)
-	return c.Define()
+	return c.Define(school)
 }
 
 func later(d time.Duration) *time.Time { return ptr(noon.Add(d)) }

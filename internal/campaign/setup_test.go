@@ -22,6 +22,9 @@ import (
 	"beckon/internal/queue"
 )
 
+// school is who sends the e-mails of these tests.
+var school = content.Sender{Name: "The School", Postal: "1 Quay Street, Leeds LS1 1AA"}
+
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 // bundle is a service over one database with a Page, the topic "courses", all
@@ -49,7 +52,7 @@ func setup(t *testing.T, d *db.DB) *bundle {
 	queue.Handle(q, 1, func(context.Context, queue.Job[campaign.EndJob]) error { return nil })
 	require.NoError(t, q.Open())
 	b.queue = q
-	b.Service = campaign.NewService(d, q, campaign.Settings{Channels: map[channel.Kind]bool{channel.Messenger: true, channel.SMS: true}, Now: b.now})
+	b.Service = campaign.NewService(d, q, campaign.Settings{Channels: map[channel.Kind]bool{channel.Messenger: true, channel.SMS: true}, Sender: school, Now: b.now})
 	b.exec("INSERT INTO pages (id, facebook_page_id, name, access_token, created_at, updated_at) VALUES (?, '1', 'p', ?, ?, ?)", b.page, []byte{1}, noon, noon)
 	b.exec("INSERT INTO topics (slug, title, created_at, updated_at) VALUES ('courses', 'New courses', ?, ?)", noon, noon)
 	return b

@@ -23,6 +23,7 @@ import (
 // Settings are what a campaign may count on here.
 type Settings struct {
 	Channels map[channel.Kind]bool // those that are set up
+	Sender   content.Sender        // who e-mails come from
 	Now      func() time.Time
 }
 
@@ -118,7 +119,7 @@ func (s *Service) save(ctx context.Context, c Campaign, p Patch, write func(*db.
 	if err := c.apply(p); err != nil {
 		return c, nil, err
 	}
-	def, defErr := c.Define()
+	def, defErr := s.Define(c)
 	if defErr != nil && !fault.Is(defErr, fault.Invalid) {
 		return c, nil, defErr
 	}
@@ -200,6 +201,10 @@ func store(at *string, v any) error {
 // MaxName is the longest name of a campaign, in characters.
 const MaxName = 200
 
+// Define reads and compiles a campaign as it would go out from this server. Its
+// mistakes are fault.Invalid, all at once.
+func (s *Service) Define(c Campaign) (*Definition, error) { return c.Define(s.set.Sender) }
+
 // checkText looks for what cannot be shown or stored.
 func (c *Campaign) checkText() []fault.Field {
 	var out []fault.Field
@@ -256,7 +261,7 @@ func (c *Campaign) checkNames(tx *db.Tx) ([]fault.Field, error) {
 // channels that are not set up here. What an older release took and this one
 // does not is a warning too.
 func (s *Service) Warnings(ctx context.Context, c Campaign) ([]content.Warning, error) {
-	def, err := c.Define()
+	def, err := s.Define(c)
 	if fault.Is(err, fault.Invalid) {
 		var out []content.Warning
 		for _, f := range fieldsOf(err) {

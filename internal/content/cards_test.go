@@ -174,14 +174,14 @@ func TestTagsAreRefusedByName(t *testing.T) {
 			"/content/messenger/tag":     {Text: "x", Tag: tag},
 			"/content/messenger/raw/tag": {Raw: fmt.Appendf(nil, `{"text":"x","tag":%q}`, tag)},
 		} {
-			_, _, err := content.Compile(content.Source{Messenger: &src})
+			_, _, err := content.Compile(content.Source{Messenger: &src}, school)
 			require.Equal(t, []string{at + " " + code}, fields(t, err))
 			var f *fault.Error
 			require.ErrorAs(t, err, &f)
 			require.Contains(t, f.Fields[0].Detail, tag)
 		}
 	}
-	_, _, err := content.Compile(content.Source{Messenger: &content.Messenger{Text: "x", Tag: "s3cr3t", MessagingType: "MESSAGE_TAG"}})
+	_, _, err := content.Compile(content.Source{Messenger: &content.Messenger{Text: "x", Tag: "s3cr3t", MessagingType: "MESSAGE_TAG"}}, school)
 	require.Equal(t, []string{"/content/messenger/tag tag_not_allowed", "/content/messenger/messaging_type not_allowed"}, fields(t, err))
 	require.NotContains(t, fmt.Sprint(err), "s3cr3t")
 }

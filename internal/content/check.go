@@ -66,7 +66,7 @@ func (c *compiler) collectNames(t *text, tokens []parser.Token) {
 }
 
 func roots() []string {
-	return []string{"contact", "link", "unsubscribe_url", "page", "campaign", "forloop"}
+	return []string{"contact", "link", "unsubscribe_url", "page", "campaign", "sender", "forloop"}
 }
 
 // maxLoops keeps a list in the attributes from being gone through n × n × n

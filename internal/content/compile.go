@@ -19,6 +19,7 @@ type compiler struct {
 	fields   []fault.Field
 	warnings []Warning
 	attrs    bool // some text uses contact.attributes
+	sender   Sender
 }
 
 func newCompiler() *compiler {

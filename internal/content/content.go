@@ -27,7 +27,26 @@ type Email struct {
 	Subject string `json:"subject"`
 	HTML    string `json:"html,omitempty"`
 	Text    string `json:"text,omitempty"`
+	// Layout is what stands around HTML and Text; left out it is LayoutBase, but
+	// LayoutNone for HTML that is a whole document.
+	Layout    string  `json:"layout,omitempty"`
+	Preheader string  `json:"preheader,omitempty"` // shown beside the subject in the inbox; needs LayoutBase
+	Button    *Action `json:"button,omitempty"`    // leads to the bot; needs LayoutBase
+	// Language is what the e-mail is written in, as a BCP 47 tag: for screen readers,
+	// and for the words at the foot where the contact's own language is not known.
+	Language string `json:"language,omitempty"`
 }
+
+// Action is a button that leads to the bot.
+type Action struct {
+	Title string `json:"title"`
+}
+
+// The layouts of an Email.
+const (
+	LayoutBase = "base" // ours: the sender's name above, at the foot address and a way to refuse
+	LayoutNone = "none" // what the author wrote and nothing else
+)
 
 // Warning is something that may be meant but is worth a look before sending.
 type Warning struct {
@@ -43,8 +62,17 @@ const (
 	WarnSMSWithoutOptOut    = "sms_without_opt_out"
 	WarnEmailWithoutLink    = "email_without_link"
 	WarnEmailWithoutOptOut  = "email_without_unsubscribe"
-	WarnFailsWithoutDetails = "may_fail" // an expression fails for contacts who lack a value it uses
+	WarnEmailWithoutAddress = "email_without_postal_address"
+	WarnEmailWithoutSender  = "email_without_sender_name"
+	WarnEmailClipped        = "email_clipped" // Gmail cuts it off before its end
+	WarnFailsWithoutDetails = "may_fail"      // an expression fails for contacts who lack a value it uses
 )
+
+// Stops reports whether no e-mail may go out before that is mended: the law, and
+// those who run mailboxes, want it in each one.
+func (w Warning) Stops() bool {
+	return w.Code == WarnEmailWithoutOptOut || w.Code == WarnEmailWithoutAddress || w.Code == WarnEmailWithoutSender
+}
 
 // Compiled is content ready to be filled in. It is safe for use by many
 // goroutines.
@@ -56,10 +84,12 @@ type Compiled struct {
 	attrs     bool
 }
 
-// Compile checks everything and compiles it. The error is fault.Invalid with a
-// field for every mistake found; pointers start at /content.
-func Compile(src Source) (*Compiled, []Warning, error) {
+// Compile checks everything and compiles it, with e-mails as the sender's; one
+// for whom Vars.Sender is filled in must be the same. The error is fault.Invalid
+// with a field for every mistake found; pointers start at /content.
+func Compile(src Source, by Sender) (*Compiled, []Warning, error) {
 	c := newCompiler()
+	c.sender = by.clean()
 	return c.finish(&Compiled{
 		messenger: c.messenger(pointerMessenger, src.Messenger),
 		sms:       c.sms(src.SMS),

@@ -13,6 +13,9 @@ import (
 	"beckon/internal/fault"
 )
 
+// school is who sends the e-mails of these tests.
+var school = content.Sender{Name: "Harbour School", Postal: "1 Quay Street, Leeds LS1 1AA"}
+
 func ann() *content.Vars {
 	return &content.Vars{
 		Contact: content.Contact{
@@ -25,7 +28,7 @@ func ann() *content.Vars {
 }
 
 func compile(t require.TestingT, src content.Source) *content.Compiled {
-	c, _, err := content.Compile(src)
+	c, _, err := content.Compile(src, school)
 	require.NoError(t, err)
 	return c
 }
@@ -121,7 +124,7 @@ func TestFiltersTakeMissingValues(t *testing.T) {
 	for _, name := range content.FilterNames() {
 		_, warnings, err := content.Compile(content.Source{SMS: &content.SMS{
 			Text: "{{ link }} STOP {{ contact.attributes.none | " + name + args[name] + " }}",
-		}})
+		}}, school)
 		require.NoError(t, err, name)
 		require.Empty(t, warnings, name)
 	}
@@ -176,7 +179,7 @@ func TestMistakesAreFoundWhenCompiling(t *testing.T) {
 	} {
 		t.Run(template[:min(len(template), 40)], func(t *testing.T) {
 			t.Parallel()
-			_, _, err := content.Compile(content.Source{SMS: &content.SMS{Text: template}})
+			_, _, err := content.Compile(content.Source{SMS: &content.SMS{Text: template}}, school)
 			require.Equal(t, []string{"/content/sms/text " + code}, fields(t, err))
 		})
 	}
@@ -204,7 +207,7 @@ func TestAllMistakesAreToldAtOnce(t *testing.T) {
 		Messenger: &content.Messenger{Text: "{{ a }}", QuickReplies: []content.QuickReply{{Title: "{{ b", Payload: "p"}}},
 		SMS:       &content.SMS{Text: "{{ c }}{{ d | e }}"},
 		Email:     &content.Email{Subject: "", HTML: "{% f %}", Text: "{{ g }}"},
-	})
+	}, school)
 	require.Equal(t, []string{
 		"/content/messenger/text unknown_variable",
 		"/content/messenger/quick_replies/0/title bad_template",
@@ -220,7 +223,7 @@ func TestAnExpressionThatFailsIsRefusedForThatContactOnly(t *testing.T) {
 	c, warnings, err := content.Compile(content.Source{
 		SMS:   &content.SMS{Text: "STOP {{ link }} {{ 100 | divided_by: contact.attributes.people }}"},
 		Email: &content.Email{Subject: "s {{ 100 | divided_by: contact.attributes.people }}", Text: "t {{ link }} {{ unsubscribe_url }}"},
-	})
+	}, school)
 	require.NoError(t, err)
 	require.Equal(t, content.WarnFailsWithoutDetails, warnings[0].Code)
 	require.Equal(t, "/content/sms/text", warnings[0].Pointer)
@@ -261,7 +264,7 @@ func TestHasAndUsesAttributes(t *testing.T) {
 	_, err = c.SMS(ann())
 	require.True(t, fault.HasCode(err, content.CodeNone))
 
-	c, warnings, err := content.Compile(content.Source{})
+	c, warnings, err := content.Compile(content.Source{}, school)
 	require.NoError(t, err)
 	require.Empty(t, warnings)
 	require.False(t, c.Has(channel.SMS))

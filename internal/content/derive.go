@@ -146,6 +146,24 @@ func htmlFrom(tokens []parser.Token) string {
 	return b.String() + "</p>"
 }
 
+// escaped writes a template of plain text as one of HTML.
+func escaped(tokens []parser.Token) string {
+	var b strings.Builder
+	for i := 0; i < len(tokens); i++ {
+		switch t := tokens[i]; {
+		case isTag(t, "raw"), isTag(t, "comment"):
+			end := blockEnd(tokens, i)
+			b.WriteString(t.Source + html.EscapeString(sourceOf(tokens[i+1:end-1])) + tokens[end-1].Source)
+			i = end - 1
+		case t.Type == parser.TextTokenType:
+			b.WriteString(html.EscapeString(t.Source))
+		default:
+			b.WriteString(t.Source)
+		}
+	}
+	return b.String()
+}
+
 // paragraphs escapes text. An address that touches a following hole may go on
 // there, and is left to the mail program to find.
 func paragraphs(text string, more bool) string {

@@ -29,7 +29,7 @@ func FuzzContent(f *testing.F) {
 		if json.Unmarshal(written, &src) != nil {
 			return
 		}
-		c, _, err := content.Compile(src)
+		c, _, err := content.Compile(src, school)
 		if err != nil {
 			requirePlaces(t, err)
 			return
@@ -57,7 +57,7 @@ func FuzzMessage(f *testing.F) {
 			{Attachment: &content.Attachment{Type: content.MediaFile, URL: url}},
 			{Raw: raw},
 		} {
-			c, _, err := content.Compile(content.Source{Messenger: &m})
+			c, _, err := content.Compile(content.Source{Messenger: &m}, school)
 			if err != nil {
 				requirePlaces(t, err)
 				continue

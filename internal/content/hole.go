@@ -22,6 +22,8 @@ type hole struct {
 	fallback string   // with either: what to write in place of nothing
 	def      bool
 
+	word word // one of the words of the footer, or
+
 	template *liquid.Template // anything else
 }
 
@@ -35,6 +37,8 @@ func (h *hole) render(f *frame) (string, error) {
 			v = h.fallback
 		}
 		return h.mode.write(v), nil
+	case h.word != noWord:
+		return h.mode.write(footerOf(f.vars.Contact.Locale, h.fallback).get(h.word)), nil
 	}
 	v := f.attribute(h.attr)
 	if h.def && blank(v) {
@@ -82,6 +86,36 @@ func (t *template) render(f *frame) (string, error) {
 		b.WriteString(v)
 	}
 	return b.String(), nil
+}
+
+// add appends fixed text.
+func (t *template) add(text string) {
+	switch n := len(t.parts); {
+	case text == "":
+	case n > 0 && t.parts[n-1].hole == nil:
+		t.parts[n-1].text += text
+	default:
+		t.parts = append(t.parts, part{text: text})
+	}
+}
+
+// join appends another template.
+func (t *template) join(o *template) {
+	for _, p := range o.parts {
+		t.add(p.text)
+		if p.hole != nil {
+			t.place(p.hole)
+		}
+	}
+}
+
+// place appends a hole.
+func (t *template) place(h *hole) {
+	if n := len(t.parts); n > 0 && t.parts[n-1].hole == nil {
+		t.parts[n-1].hole = h
+		return
+	}
+	t.parts = append(t.parts, part{hole: h})
 }
 
 // fixed is the text without its holes.

@@ -108,7 +108,7 @@ func TestNothingPanics(t *testing.T) {
 		source := strings.Join(rapid.SliceOfN(bit, 1, 14).Draw(t, "bits"), rapid.SampledFrom([]string{"", " "}).Draw(t, "space"))
 		c, _, err := Compile(Source{
 			Messenger: &Messenger{Text: source}, SMS: &SMS{Text: source}, Email: &Email{Subject: source, HTML: source},
-		})
+		}, Sender{})
 		if err != nil {
 			require.Nil(t, c)
 			return
@@ -138,7 +138,7 @@ func TestWhatGrowsIsStopped(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c, _, err := Compile(Source{SMS: &SMS{Text: source}})
+			c, _, err := Compile(Source{SMS: &SMS{Text: source}}, Sender{})
 			require.NoError(t, err)
 			_, err = c.SMS(&Vars{Contact: Contact{Attributes: list}})
 			require.ErrorContains(t, err, CodeRenderFailed)

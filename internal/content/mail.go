@@ -2,6 +2,7 @@ package content
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,11 +23,12 @@ const pointerEmail = "/content/email"
 type mail struct {
 	shared  channel.Mail
 	holes   []*hole
-	sign    string // the first character of every marker
-	spoken  bool   // the subject says something whatever is filled in
+	sign    string  // the first character of every marker
+	spoken  [][]int // of each set of holes, one must say something
 	subject *template
 	html    *template
 	text    *template
+	title   *template // of the button, nil without one
 }
 
 func (c *compiler) mail(src *Email) *mail {
@@ -37,6 +39,7 @@ func (c *compiler) mail(src *Email) *mail {
 	m := &mail{}
 	subject := c.read(pointerEmail+"/subject", strings.TrimSpace(oneLine(src.Subject)))
 	html, text := c.bodies(src)
+	based, extra := c.based(src), c.frills(src)
 	if len(c.fields) > before {
 		return nil
 	}
@@ -51,8 +54,12 @@ func (c *compiler) mail(src *Email) *mail {
 	if m.text.empty() { // nothing but pictures: the text part must say something
 		m.text = c.bind(subject, plain)
 	}
-	c.checkMail(m, html, text)
+	c.checkMail(m, html, text, src.Button != nil)
+	if based {
+		c.dress(m, src, extra)
+	}
 	m.mark(c)
+	c.checkDuties(m, based)
 	return m
 }
 
@@ -82,15 +89,12 @@ func (c *compiler) checkSize(name, body string) {
 	}
 }
 
-func (c *compiler) checkMail(m *mail, html, text *text) {
+func (c *compiler) checkMail(m *mail, html, text *text, button bool) {
 	if m.html.empty() {
 		c.fail(html.pointer, "required", "Nothing is said here.")
 	}
-	if !html.links && (text == nil || !text.links) {
-		c.warn(pointerEmail, WarnEmailWithoutLink, "Without {{ link }} nobody can come back from this e-mail.")
-	}
-	if !html.unsub && (text == nil || !text.unsub) {
-		c.warn(pointerEmail, WarnEmailWithoutOptOut, "Without {{ unsubscribe_url }} there is no visible way to unsubscribe.")
+	if !button && !html.links && (text == nil || !text.links) {
+		c.warn(pointerEmail, WarnEmailWithoutLink, "Without a button or {{ link }} nobody can come back from this e-mail.")
 	}
 }
 
@@ -113,28 +117,49 @@ func (m *mail) mark(c *compiler) {
 		c.fail(pointerEmail, "unsupported", "Too many kinds of old merge markers.")
 		return
 	}
-	numbers := map[string]string{}
-	m.spoken = strings.TrimSpace(m.subject.fixed()) != ""
+	numbers := map[string]int{}
 	m.shared.Subject = m.share(m.subject, numbers)
 	m.shared.HTML = m.share(m.html, numbers)
 	m.shared.Text = m.share(m.text, numbers)
+	m.mustSpeak(m.subject, numbers)
+	if m.title != nil {
+		m.mustSpeak(m.title, numbers)
+	}
 }
 
+// mustSpeak remembers a text that may be nothing for some contacts, and must not be.
+func (m *mail) mustSpeak(t *template, numbers map[string]int) {
+	if strings.TrimSpace(t.fixed()) != "" {
+		return
+	}
+	var of []int
+	for _, p := range t.parts {
+		if p.hole != nil {
+			of = append(of, numbers[p.hole.place()])
+		}
+	}
+	m.spoken = append(m.spoken, of)
+}
+
+// place is the same for holes that are filled with the same.
+func (h *hole) place() string { return string(h.mode) + h.key }
+
 // share writes a template with markers for its holes.
-func (m *mail) share(t *template, numbers map[string]string) string {
+func (m *mail) share(t *template, numbers map[string]int) string {
 	var b strings.Builder
 	for _, p := range t.parts {
 		b.WriteString(p.text)
 		if p.hole == nil {
 			continue
 		}
-		key := string(p.hole.mode) + p.hole.key
-		if numbers[key] == "" {
-			numbers[key] = m.sign + "%b" + strconv.Itoa(len(m.holes)) + string(p.hole.mode) + "%"
+		n, known := numbers[p.hole.place()]
+		if !known {
+			n = len(m.holes)
+			numbers[p.hole.place()] = n
 			m.holes = append(m.holes, p.hole)
-			m.shared.Holes = append(m.shared.Holes, numbers[key])
+			m.shared.Holes = append(m.shared.Holes, m.sign+"%b"+strconv.Itoa(n)+string(p.hole.mode)+"%")
 		}
-		b.WriteString(numbers[key])
+		b.WriteString(m.shared.Holes[n])
 	}
 	return b.String()
 }
@@ -155,22 +180,27 @@ func (c *Compiled) Fill(v *Vars) ([]string, error) {
 	if m == nil {
 		return nil, refuse(CodeNone, "There is no e-mail.")
 	}
+	return m.fill(v)
+}
+
+func (m *mail) fill(v *Vars) ([]string, error) {
 	f := &frame{vars: v}
-	out, size, spoken := make([]string, len(m.holes)), 0, m.spoken
+	out, size := make([]string, len(m.holes)), 0
 	for i, h := range m.holes {
 		value, err := h.render(f)
 		if err != nil {
 			return nil, refuse(CodeRenderFailed, "An expression fails on the values of this contact.")
 		}
-		spoken = spoken || h.mode == line && strings.TrimSpace(value) != ""
 		out[i] = m.guard(value, h.mode)
 		size += len(out[i]) + len(m.shared.Holes[i])
 	}
-	switch {
-	case size > MaxFill:
+	if size > MaxFill {
 		return nil, refuse(CodeTooLong, "The personal parts of the e-mail are too long for this contact.")
-	case !spoken:
-		return nil, refuse(CodeEmpty, "Nothing is left of the subject for this contact.")
+	}
+	for _, of := range m.spoken {
+		if !slices.ContainsFunc(of, func(i int) bool { return strings.TrimSpace(out[i]) != "" }) {
+			return nil, refuse(CodeEmpty, "Nothing is left of the subject or the button for this contact.")
+		}
 	}
 	return out, nil
 }
@@ -197,14 +227,21 @@ func (m *mail) guard(value string, how mode) string {
 
 // RenderMail returns the whole e-mail as one contact gets it.
 func (c *Compiled) RenderMail(v *Vars) (subject, html, text string, err error) {
-	values, err := c.Fill(v)
+	if c.mail == nil {
+		return "", "", "", refuse(CodeNone, "There is no e-mail.")
+	}
+	return c.mail.render(v)
+}
+
+func (m *mail) render(v *Vars) (subject, html, text string, err error) {
+	values, err := m.fill(v)
 	if err != nil {
 		return "", "", "", err
 	}
 	pairs := make([]string, 0, 2*len(values))
-	for i, marker := range c.mail.shared.Holes {
+	for i, marker := range m.shared.Holes {
 		pairs = append(pairs, marker, values[i])
 	}
 	r := strings.NewReplacer(pairs...)
-	return r.Replace(c.mail.shared.Subject), r.Replace(c.mail.shared.HTML), r.Replace(c.mail.shared.Text), nil
+	return r.Replace(m.shared.Subject), r.Replace(m.shared.HTML), r.Replace(m.shared.Text), nil
 }

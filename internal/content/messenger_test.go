@@ -101,7 +101,7 @@ func TestMessengerLimitsAreCheckedWhenCompiling(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, _, err := content.Compile(content.Source{Messenger: &c.src})
+			_, _, err := content.Compile(content.Source{Messenger: &c.src}, school)
 			require.Equal(t, []string{"/content/messenger" + c.want}, fields(t, err))
 		})
 	}
@@ -166,7 +166,7 @@ func TestMessengerWarnsWhenThereIsNothingToTap(t *testing.T) {
 		"own address":  {content.Messenger{Text: "See https://a.example"}, false},
 		"link in a if": {content.Messenger{Text: "Hi {% if contact.email %}{{ link }}{% endif %}"}, false},
 	} {
-		_, warnings, err := content.Compile(content.Source{Messenger: &c.src})
+		_, warnings, err := content.Compile(content.Source{Messenger: &c.src}, school)
 		require.NoError(t, err)
 		require.Equal(t, c.warn, len(warnings) == 1 && warnings[0].Code == content.WarnNothingToTap && warnings[0].Pointer == "/content/messenger", name)
 	}

@@ -62,7 +62,7 @@ func TestRawMessagesKeepTheLimitsThatAreKnown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, _, err := content.Compile(content.Source{Messenger: &content.Messenger{Raw: json.RawMessage(c.raw)}})
+			_, _, err := content.Compile(content.Source{Messenger: &content.Messenger{Raw: json.RawMessage(c.raw)}}, school)
 			require.Equal(t, []string{"/content/messenger/raw" + c.want}, fields(t, err))
 		})
 	}
@@ -71,9 +71,9 @@ func TestRawMessagesKeepTheLimitsThatAreKnown(t *testing.T) {
 func TestRawStandsAlone(t *testing.T) {
 	t.Parallel()
 	raw := json.RawMessage(`{"text":"x"}`)
-	_, _, err := content.Compile(content.Source{Messenger: &content.Messenger{Text: "x", Raw: raw, QuickReplies: replies(1)}})
+	_, _, err := content.Compile(content.Source{Messenger: &content.Messenger{Text: "x", Raw: raw, QuickReplies: replies(1)}}, school)
 	require.Equal(t, []string{"/content/messenger/raw not_allowed"}, fields(t, err))
-	_, _, err = content.Compile(content.Source{Messenger: &content.Messenger{Raw: raw, QuickReplies: replies(1), Buttons: buttons(1)}})
+	_, _, err = content.Compile(content.Source{Messenger: &content.Messenger{Raw: raw, QuickReplies: replies(1), Buttons: buttons(1)}}, school)
 	require.ElementsMatch(t, []string{"/content/messenger/buttons not_allowed", "/content/messenger/quick_replies not_allowed"}, fields(t, err))
 }
 

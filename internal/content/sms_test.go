@@ -30,7 +30,7 @@ func TestSMSWarnsAboutLinkAndOptOut(t *testing.T) {
 		"{% assign l = link %}{{ l }} baja":                     nil,
 		"{% comment %}STOP {{ link }}{% endcomment %} see you.": {content.WarnSMSWithoutLink, content.WarnSMSWithoutOptOut},
 	} {
-		_, warnings, err := content.Compile(content.Source{SMS: &content.SMS{Text: text}})
+		_, warnings, err := content.Compile(content.Source{SMS: &content.SMS{Text: text}}, school)
 		require.NoError(t, err)
 		var got []string
 		for _, w := range warnings {

@@ -18,7 +18,7 @@ func visit() *content.Utility {
 
 func TestUtilityMessageHasMetasForm(t *testing.T) {
 	t.Parallel()
-	c, _, err := content.Compile(content.Source{Utility: visit()})
+	c, _, err := content.Compile(content.Source{Utility: visit()}, school)
 	require.NoError(t, err)
 	name, language := c.Template()
 	require.Equal(t, []string{"visit", "en"}, []string{name, language})
@@ -32,7 +32,7 @@ func TestUtilityMessageHasMetasForm(t *testing.T) {
 func TestNumberedHolesGoByTheirPlace(t *testing.T) {
 	t.Parallel()
 	u := &content.Utility{Template: "v", Language: "en", Parameters: map[string]string{"10": "ten", "2": "two", "1": "one"}}
-	c, _, err := content.Compile(content.Source{Utility: u})
+	c, _, err := content.Compile(content.Source{Utility: u}, school)
 	require.NoError(t, err)
 	got, err := c.Utility(&content.Vars{})
 	require.NoError(t, err)
@@ -42,12 +42,12 @@ func TestNumberedHolesGoByTheirPlace(t *testing.T) {
 
 func TestUtilityWithoutHolesIsTheTemplateAlone(t *testing.T) {
 	t.Parallel()
-	c, _, err := content.Compile(content.Source{Utility: &content.Utility{Template: "v", Language: "en"}})
+	c, _, err := content.Compile(content.Source{Utility: &content.Utility{Template: "v", Language: "en"}}, school)
 	require.NoError(t, err)
 	got, err := c.Utility(&content.Vars{})
 	require.NoError(t, err)
 	require.JSONEq(t, `{"template":{"name":"v","language":{"code":"en"}}}`, string(got))
-	none, _, err := content.Compile(content.Source{SMS: &content.SMS{Text: "{{ link }} STOP"}})
+	none, _, err := content.Compile(content.Source{SMS: &content.SMS{Text: "{{ link }} STOP"}}, school)
 	require.NoError(t, err)
 	_, err = none.Utility(&content.Vars{})
 	require.True(t, fault.HasCode(err, content.CodeNone))
@@ -57,7 +57,7 @@ func TestHoleThatIsEmptyForAContactIsNotSent(t *testing.T) {
 	t.Parallel()
 	u := visit()
 	u.Parameters["day"] = "{{ contact.attributes.day }}"
-	c, _, err := content.Compile(content.Source{Utility: u})
+	c, _, err := content.Compile(content.Source{Utility: u}, school)
 	require.NoError(t, err)
 	_, err = c.Utility(&content.Vars{})
 	require.True(t, fault.HasCode(err, content.CodeEmpty))
@@ -67,7 +67,7 @@ func TestWrongUtilityFieldsAreNamed(t *testing.T) {
 	t.Parallel()
 	u := &content.Utility{Parameters: map[string]string{"a/b": "{{ nonsense }}", "long": strings.Repeat("x", content.MaxParameter+1)},
 		Buttons: []content.UtilityButton{{"1"}, {"2"}, {strings.Repeat("x", content.MaxPayload+1)}, {""}}}
-	_, _, err := content.Compile(content.Source{Utility: u})
+	_, _, err := content.Compile(content.Source{Utility: u}, school)
 	require.True(t, fault.Is(err, fault.Invalid))
 	for _, pointer := range []string{"/template", "/language", "/parameters/a~1b", "/parameters/long", "/buttons", "/buttons/2/payload", "/buttons/3/payload"} {
 		require.ErrorContains(t, err, "[/content/utility"+pointer+" ")
@@ -76,7 +76,7 @@ func TestWrongUtilityFieldsAreNamed(t *testing.T) {
 	for range 51 {
 		u.Parameters[strings.Repeat("p", len(u.Parameters)+1)] = "x"
 	}
-	_, _, err = content.Compile(content.Source{Utility: u})
+	_, _, err = content.Compile(content.Source{Utility: u}, school)
 	require.ErrorContains(t, err, "[/content/utility/parameters too_many")
 }
 
@@ -120,7 +120,7 @@ func TestWhatFitsATemplateFillsAllItsHoles(t *testing.T) {
 		form := content.Form{Holes: content.HolesIn(body.String())}
 		require.ElementsMatch(t, names, form.Holes)
 		require.Empty(t, u.Fits(form))
-		c, _, err := content.Compile(content.Source{Utility: u})
+		c, _, err := content.Compile(content.Source{Utility: u}, school)
 		require.NoError(t, err)
 		got, err := c.Utility(&content.Vars{})
 		require.NoError(t, err)

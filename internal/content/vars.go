@@ -22,6 +22,15 @@ type Vars struct {
 	Unsubscribe  string // the personal unsubscribe page
 	PageName     string
 	CampaignName string
+	Sender       Sender // of e-mails
+}
+
+// Sender is who e-mails come from, as each of them must say. Empty fields are
+// not known.
+type Sender struct {
+	Name   string // as it stands beside the address
+	Postal string // the postal address
+	Note   string // what else must stand at the foot of every e-mail
 }
 
 // field is a variable that holds a string.
@@ -39,6 +48,8 @@ const (
 	fieldUnsubscribe
 	fieldPage
 	fieldCampaign
+	fieldSender
+	fieldPostal
 )
 
 // fieldOf finds the string variable of that name.
@@ -75,6 +86,10 @@ func fieldOfPair(name string) field {
 		return fieldPage
 	case "campaign.name":
 		return fieldCampaign
+	case "sender.name":
+		return fieldSender
+	case "sender.postal_address":
+		return fieldPostal
 	}
 	return noField
 }
@@ -101,6 +116,10 @@ func (v *Vars) get(f field) string {
 		return v.PageName
 	case fieldCampaign:
 		return v.CampaignName
+	case fieldSender:
+		return v.Sender.Name
+	case fieldPostal:
+		return v.Sender.Postal
 	}
 	return ""
 }
@@ -148,6 +167,7 @@ func (f *frame) bindings() map[string]any {
 			"unsubscribe_url": present(f.vars.Unsubscribe),
 			"page":            map[string]any{"name": present(f.vars.PageName)},
 			"campaign":        map[string]any{"name": present(f.vars.CampaignName)},
+			"sender":          map[string]any{"name": present(f.vars.Sender.Name), "postal_address": present(f.vars.Sender.Postal)},
 		}
 	}
 	return maps.Clone(f.bound)

@@ -56,7 +56,7 @@ const exampleCode = int64(1)
 // Preview decides for everybody in the audience and renders what costs money.
 func (e *Engine) Preview(ctx context.Context, c campaign.Campaign) (Preview, error) {
 	out := Preview{Lanes: map[channel.Lane]int{}, Reasons: map[route.Reason]int{}, Unsayable: map[channel.Lane]int{}}
-	def, err := c.Define()
+	def, err := e.Campaigns.Define(c)
 	if err != nil {
 		return out, err
 	}

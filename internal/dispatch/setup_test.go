@@ -104,7 +104,8 @@ func setup(t testing.TB, d *db.DB, o options) *bundle {
 		}
 	}
 	b.lines = line.NewStore(d, o.rates, b.now)
-	b.campaigns = campaign.NewService(d, b.queue, campaign.Settings{Channels: present, Now: b.now})
+	b.campaigns = campaign.NewService(d, b.queue, campaign.Settings{Channels: present, Now: b.now,
+		Sender: content.Sender{Name: "School", Postal: "1 Quay Street, Leeds LS1 1AA"}})
 	if o.size.Page == 0 {
 		o.size = dispatch.Sizes{Page: 50, Batch: 20, Parallel: 4}
 	}
