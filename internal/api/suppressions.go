@@ -35,7 +35,8 @@ func (s *Server) ListSuppressions(ctx context.Context, r gen.ListSuppressionsReq
 	if err := readCursor(q.Cursor, &after); err != nil {
 		return nil, err
 	}
-	rows, last, err := s.Contacts.Suppressions(ctx, channel.Kind(orZero(q.Channel)), orZero(q.Address), after, limitOf(q.Limit))
+	rows, last, err := s.Contacts.Suppressions(ctx, contact.SuppressionFilter{Channel: channel.Kind(orZero(q.Channel)),
+		Address: orZero(q.Address), Reason: string(orZero(q.Reason))}, after, limitOf(q.Limit))
 	if err != nil {
 		return nil, err
 	}
@@ -48,6 +49,13 @@ func (s *Server) DeleteSuppression(ctx context.Context, r gen.DeleteSuppressionR
 	return gen.DeleteSuppression204Response{}, s.Contacts.Lift(ctx, r.ID)
 }
 
+// LiftSuppression serves POST /v1/suppressions/lift.
+func (s *Server) LiftSuppression(ctx context.Context, r gen.LiftSuppressionRequestObject) (gen.LiftSuppressionResponseObject, error) {
+	return gen.LiftSuppression204Response{}, s.Contacts.LiftOne(ctx, contact.Silence{Channel: channel.Kind(r.Body.Channel),
+		Address: r.Body.Address, Reason: string(r.Body.Reason)})
+}
+
 func suppressionAnswer(x contact.Suppression) gen.Suppression {
-	return gen.Suppression{ID: x.ID, Channel: gen.SuppressionChannel(x.Channel), Reason: gen.SuppressionReason(x.Reason), CreatedAt: x.CreatedAt}
+	return gen.Suppression{ID: x.ID, Channel: gen.SuppressionChannel(x.Channel), Reason: gen.SuppressionReason(x.Reason),
+		Source: orNull(x.Source), CreatedAt: x.CreatedAt, RefusedAt: x.RefusedAt}
 }

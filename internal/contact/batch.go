@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"beckon/internal/channel"
 	"beckon/internal/fault"
 )
 
@@ -64,6 +65,13 @@ type batch struct {
 	unstick []uuid.UUID     // rows whose values another one takes over
 	merged  []*person
 	grants  []pendingGrant
+	said    []pendingChange
+}
+
+// pendingChange is a change of a consent; who said it may yet be merged.
+type pendingChange struct {
+	by *person
+	ConsentChange
 }
 
 type pendingGrant struct {
@@ -198,8 +206,8 @@ func (b *batch) set(p *person, it *item) {
 			p.put(f.to, value(f.from))
 		}
 	}
-	p.consent(&p.SMSConsent, it.SMSConsent, it.sms, it.source)
-	p.consent(&p.EmailConsent, it.EmailConsent, it.email, it.source)
+	b.consent(p, channel.SMS, it.SMSConsent, it.sms, it.origin)
+	b.consent(p, channel.Email, it.EmailConsent, it.email, it.origin)
 	if p.changed {
 		p.UpdatedAt = it.at
 	}
@@ -217,16 +225,24 @@ func (p *person) put(to *string, v string) {
 	*to = v
 }
 
-func (p *person) consent(to *Consent, sent Optional[Consent], a answer, source string) {
+// consent has an answer follow what a person said of a channel before.
+func (b *batch) consent(p *person, kind channel.Kind, sent Optional[Consent], a answer, o origin) {
+	to := &p.SMSConsent
+	if kind == channel.Email {
+		to = &p.EmailConsent
+	}
 	next := *to
 	switch {
 	case sent.Null:
 		next = Consent{}
 	case sent.Set:
-		next = a.follow(*to, source)
+		next = a.follow(*to, o.source)
 	}
-	p.changed = p.changed || !next.same(*to)
-	*to = next
+	if next.same(*to) {
+		return
+	}
+	p.changed, *to = true, next
+	b.said = append(b.said, pendingChange{p, ConsentChange{Channel: kind, How: o.how, NotedAt: o.at, Consent: next}})
 }
 
 // claim moves a value that only one contact can hold to p, and gives up the
@@ -288,13 +304,13 @@ func (b *batch) merge(from, into *person, it *item) {
 	into.put(&into.LastName, cmp.Or(into.LastName, from.LastName))
 	into.put(&into.Locale, cmp.Or(into.Locale, from.Locale))
 	into.put(&into.TimeZone, cmp.Or(into.TimeZone, from.TimeZone))
-	into.inherit(&into.SMSConsent, from.SMSConsent)
-	into.inherit(&into.EmailConsent, from.EmailConsent)
+	b.inherit(into, channel.SMS, from.SMSConsent, it.at)
+	b.inherit(into, channel.Email, from.EmailConsent, it.at)
 	into.changed, into.UpdatedAt = true, it.at
 }
 
-func (p *person) inherit(to *Consent, from Consent) {
-	p.consent(to, Optional[Consent]{Set: from.Status != ""}, answer{Consent: from}, from.Source)
+func (b *batch) inherit(to *person, kind channel.Kind, from Consent, at time.Time) {
+	b.consent(to, kind, Optional[Consent]{Set: from.Status != ""}, answer{Consent: from}, origin{source: from.Source, how: HowMerged, at: at})
 }
 
 // attach adds the draft's Messenger ids that nobody holds.

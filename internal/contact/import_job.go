@@ -111,7 +111,7 @@ func (s *Store) open(ctx context.Context, id uuid.UUID) (*importRun, error) {
 		return nil, fmt.Errorf("read an import: %w", err)
 	}
 	run.options.Topic = cmp.Or(run.options.Topic, "unsorted")
-	run.origin = origin{source: cmp.Or(run.options.ConsentSource, "import"), fromFile: true, at: s.now()}
+	run.origin = origin{source: cmp.Or(run.options.ConsentSource, "import"), how: HowImport, fromFile: true, at: s.now()}
 	var err error
 	if run.source, err = newSource(run.cursor.Offset, s.partsOf(ctx, id)); err != nil {
 		return nil, err

@@ -24,10 +24,9 @@ const (
 // item is a draft that was checked and put into its one form.
 type item struct {
 	Draft
-	mode   mode
-	id     uuid.UUID // with change
-	at     time.Time
-	source string
+	mode mode
+	id   uuid.UUID // with change
+	origin
 	attrs  map[string]json.RawMessage
 	sms    answer
 	email  answer
@@ -37,11 +36,12 @@ type item struct {
 // origin says where drafts come from.
 type origin struct {
 	source   string // of consents that name none
+	how      string // a consent comes to change
 	fromFile bool
 	at       time.Time
 }
 
-func (s *Store) api() origin { return origin{source: "api", at: s.now()} }
+func (s *Store) api() origin { return origin{source: "api", how: HowAPI, at: s.now()} }
 
 // checks collects everything that is wrong with one draft.
 type checks struct {
@@ -63,7 +63,7 @@ func (s *Store) check(d Draft, m mode, o origin) item {
 	c.normalise("/phone", &d.Phone, s.phone, "bad_phone", "Must be a phone number that exists, with its country code.")
 	c.normalise("/locale", &d.Locale, locale, "bad_locale", "Must be a locale such as en-GB.")
 	c.normalise("/time_zone", &d.TimeZone, s.timeZone, "bad_time_zone", "Must be an IANA name such as Europe/London.")
-	it := item{mode: m, at: o.at, source: o.source, attrs: c.attributes(d.Attributes)}
+	it := item{mode: m, origin: o, attrs: c.attributes(d.Attributes)}
 	it.sms, it.email = c.consent("/consents/sms", &d.SMSConsent), c.consent("/consents/email", &d.EmailConsent)
 	c.messenger(d.Messenger)
 	d.Tokens = c.tokens(d.Tokens, s.grant != nil)

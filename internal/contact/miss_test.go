@@ -53,7 +53,7 @@ func TestThreeMissesInARowSuppress(t *testing.T) {
 		require.Equal(t, contact.Subscribed, b.get(ann.ID).EmailConsent.Status, "a full mailbox is nobody's word")
 
 		b.miss(contact.Missed{Channel: channel.SMS, Address: "(415) 555-2671", Message: "SM1"}, contact.Missed{Channel: channel.SMS, Address: "+14155552671", Message: "SM2"})
-		rows, _, err := b.Suppressions(t.Context(), "", "", uuid.Nil, 10)
+		rows, _, err := b.Suppressions(t.Context(), contact.SuppressionFilter{}, uuid.Nil, 10)
 		require.NoError(t, err)
 		why := map[string]string{}
 		for _, r := range rows {
@@ -101,7 +101,7 @@ func TestWhoLiftsASuppressionGivesTheAddressAsManyTriesAgain(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		b := setup(t, d)
 		b.miss(missed(1, noon), missed(2, noon), missed(3, noon))
-		rows, _, err := b.Suppressions(t.Context(), channel.Email, full, uuid.Nil, 1)
+		rows, _, err := b.Suppressions(t.Context(), contact.SuppressionFilter{Channel: channel.Email, Address: full}, uuid.Nil, 1)
 		require.NoError(t, err)
 		require.Len(t, rows, 1)
 		require.NoError(t, b.Lift(t.Context(), rows[0].ID))

@@ -13,6 +13,7 @@ import (
 
 	"beckon/internal/channel"
 	"beckon/internal/db"
+	"beckon/internal/event"
 )
 
 // Silence asks to suppress an address, or to lift that: the one given, or the one
@@ -34,27 +35,53 @@ type Silence struct {
 // already stays as it is. Where the reason is the person's own word, the consent of
 // the contact that holds the address becomes unsubscribed, unless it was given
 // later. Addresses need not be well-formed: what a provider names is suppressed as
-// it stands. What was lifted after Silence.At is passed over.
+// it stands. What was lifted after Silence.At is passed over. An event tells of each
+// suppression that is new and whose address a contact holds.
 func (s *Store) Suppress(_ context.Context, tx *db.Tx, list []Silence) error {
 	for _, kind := range kinds() {
-		w := s.wanted(kind, list)
-		if len(w.list) == 0 {
-			continue
-		}
-		if err := w.findHolders(tx); err != nil {
-			return err
-		}
-		if err := w.dropLifted(tx); err != nil {
-			return err
-		}
-		if err := w.refuse(tx, s.now()); err != nil {
-			return err
-		}
-		if _, err := insertSuppressions(tx, w.rows(s.now())); err != nil {
+		if _, err := s.suppress(tx, s.wanted(kind, list)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// suppress does what was asked for one channel and returns the suppressions that
+// are new.
+func (s *Store) suppress(tx *db.Tx, w wanted) ([]Suppression, error) {
+	if len(w.list) == 0 {
+		return nil, nil
+	}
+	if err := w.findHolders(tx); err != nil {
+		return nil, err
+	}
+	if err := w.dropLifted(tx); err != nil {
+		return nil, err
+	}
+	if err := w.refuse(tx, s.now()); err != nil {
+		return nil, err
+	}
+	made, err := insertSuppressions(tx, w.rows(s.now()))
+	if err != nil {
+		return nil, err
+	}
+	return made, w.tell(tx, event.SuppressionAdded, made, s.now())
+}
+
+// tell tells of suppressions whose address a contact holds, or that were asked for alone.
+func (w *wanted) tell(tx *db.Tx, what event.Type, rows []Suppression, at time.Time) error {
+	var events []event.Event
+	for _, x := range rows {
+		e := event.Event{Type: what, At: at, Data: map[string]any{"suppression_id": x.ID.String(), "channel": string(x.Channel), "reason": x.Reason}}
+		h := w.byHash[string(x.Hash)]
+		if h != nil {
+			e.Contact = h.ID
+		}
+		if h != nil || w.alone {
+			events = append(events, e)
+		}
+	}
+	return event.Add(tx, events...)
 }
 
 func kinds() []channel.Kind { return []channel.Kind{channel.SMS, channel.Email} }
@@ -63,6 +90,7 @@ func kinds() []channel.Kind { return []channel.Kind{channel.SMS, channel.Email} 
 type wanted struct {
 	kind   channel.Kind
 	list   []Silence // with their hashes, as far as they are known
+	alone  bool      // one address, asked for by somebody who waits for the answer
 	byHash map[string]*holder
 	byID   map[uuid.UUID]*holder
 }
@@ -157,7 +185,7 @@ func optOuts() []string { return []string{ReasonStop, ReasonUnsubscribe, ReasonC
 
 // refuse has those unsubscribe whose own word it is.
 func (w *wanted) refuse(tx *db.Tx, now time.Time) error {
-	var said []entry
+	var said []ConsentChange
 	seen := map[uuid.UUID]bool{}
 	for _, one := range w.list {
 		h, at := w.holder(one), one.At
@@ -168,25 +196,25 @@ func (w *wanted) refuse(tx *db.Tx, now time.Time) error {
 			continue
 		}
 		seen[h.ID] = true
-		said = append(said, entry{ContactID: h.ID, Channel: w.kind, How: HowRefused, NotedAt: now, Was: h.Consent,
+		said = append(said, ConsentChange{ContactID: h.ID, Channel: w.kind, How: HowRefused, NotedAt: now, Was: h.Consent,
 			Consent: Consent{Status: Unsubscribed, Source: cmp.Or(one.Source, one.Reason), At: &at, Evidence: one.Reason}})
 	}
 	return changeConsents(tx, w.kind, said)
 }
 
 // changeConsents writes consents of one channel, and that they changed.
-func changeConsents(tx *db.Tx, kind channel.Kind, said []entry) error {
+func changeConsents(tx *db.Tx, kind channel.Kind, said []ConsentChange) error {
 	if len(said) == 0 {
 		return nil
 	}
-	texts := func(name string, of func(entry) string) db.Column { return db.Texts(name, each(said, of)) }
-	times := func(name string, of func(entry) time.Time) db.Column { return db.Times(name, each(said, of)) }
+	texts := func(name string, of func(ConsentChange) string) db.Column { return db.Texts(name, each(said, of)) }
+	times := func(name string, of func(ConsentChange) time.Time) db.Column { return db.Times(name, each(said, of)) }
 	sql := fmt.Sprintf("UPDATE contacts SET %[1]sstatus = v.status, %[1]ssource = v.source, %[1]sat = v.at, %[1]sevidence = v.evidence, updated_at = v.noted FROM ? WHERE contacts.id = v.id",
 		string(kind)+"_consent_")
-	err := tx.Exec(sql, tx.Values("v", db.UUIDs("id", each(said, func(e entry) uuid.UUID { return e.ContactID })),
-		texts("status", func(e entry) string { return e.Status }), texts("source", func(e entry) string { return e.Source }),
-		texts("evidence", func(e entry) string { return e.Evidence }), times("at", func(e entry) time.Time { return moment(e.At) }),
-		times("noted", func(e entry) time.Time { return e.NotedAt }))).Error
+	err := tx.Exec(sql, tx.Values("v", db.UUIDs("id", each(said, func(e ConsentChange) uuid.UUID { return e.ContactID })),
+		texts("status", func(e ConsentChange) string { return e.Status }), texts("source", func(e ConsentChange) string { return e.Source }),
+		texts("evidence", func(e ConsentChange) string { return e.Evidence }), times("at", func(e ConsentChange) time.Time { return moment(e.At) }),
+		times("noted", func(e ConsentChange) time.Time { return e.NotedAt }))).Error
 	if err != nil {
 		return fmt.Errorf("change consents: %w", err)
 	}

@@ -3,6 +3,7 @@ package contact
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"beckon/internal/channel"
 	"beckon/internal/db"
+	"beckon/internal/event"
 	"beckon/internal/fault"
 )
 
@@ -50,33 +52,40 @@ func (s *Store) form(kind channel.Kind, address string) (string, bool) {
 	return email(strings.TrimSpace(address))
 }
 
-// SuppressOne silences one address and returns its row and whether it is new.
-// Unlike Suppress it refuses an address that is not well-formed.
-func (s *Store) SuppressOne(ctx context.Context, w Silence) (row Suppression, created bool, err error) {
-	form, ok := s.form(w.Channel, w.Address)
-	if w.Channel != channel.SMS && w.Channel != channel.Email {
-		return row, false, fault.InvalidFields(fault.Field{Pointer: "/channel", Code: "bad_channel", Detail: "Must be sms or email."})
+// SuppressOne silences one address from now on and returns its row and whether it is
+// new. Unlike Suppress it refuses an address that is not well-formed, and tells of it
+// by event even when nobody holds the address.
+func (s *Store) SuppressOne(ctx context.Context, one Silence) (row Suppression, created bool, err error) {
+	if err := s.checkOne(one); err != nil {
+		return row, false, err
 	}
-	if !ok {
-		return row, false, fault.InvalidFields(fault.Field{Pointer: "/address", Code: "bad_address", Detail: "Must be an address of the channel."})
-	}
+	one.At = time.Time{}
+	hash := s.hashAsIs(one.Channel, one.Address)
 	err = s.db.Transact(ctx, func(tx *db.Tx) error {
-		hash := s.hash(hashKind(w.Channel), form)
-		before, err := suppressionsOf(tx.DB, w.Channel, hash, w.Reason)
+		w := s.wanted(one.Channel, []Silence{one})
+		w.alone = true
+		made, err := s.suppress(tx, w)
 		if err != nil {
 			return err
 		}
-		created = len(before) == 0
-		if err := s.Suppress(ctx, tx, []Silence{w}); err != nil {
-			return err
-		}
-		after, err := suppressionsOf(tx.DB, w.Channel, hash, w.Reason)
+		rows, err := suppressionsOf(tx.DB, one.Channel, hash, one.Reason)
 		if err == nil {
-			row = after[0]
+			row, created = rows[0], len(made) > 0
 		}
 		return err
 	})
 	return row, created, err
+}
+
+// checkOne refuses what cannot be an address of the channel.
+func (s *Store) checkOne(one Silence) error {
+	if !slices.Contains(kinds(), one.Channel) {
+		return fault.InvalidFields(fault.Field{Pointer: "/channel", Code: "bad_channel", Detail: "Must be sms or email."})
+	}
+	if _, ok := s.form(one.Channel, one.Address); !ok {
+		return fault.InvalidFields(fault.Field{Pointer: "/address", Code: "bad_address", Detail: "Must be an address of the channel."})
+	}
+	return nil
 }
 
 func suppressionsOf(q *gorm.DB, kind channel.Kind, hash []byte, reasons ...string) ([]Suppression, error) {
@@ -97,16 +106,25 @@ func (s *Store) IsSuppressed(ctx context.Context, kind channel.Kind, address str
 	return len(rows) > 0, err
 }
 
+// SuppressionFilter narrows a list of suppressions; its zero value lets all through.
+type SuppressionFilter struct {
+	Channel channel.Kind
+	Address string // kept as a hash only, so this must be the whole of it
+	Reason  string
+}
+
 // Suppressions lists suppressions, newest first, and the id after which the
-// next page starts: uuid.Nil when there is none. An empty channel or address
-// does not narrow the list.
-func (s *Store) Suppressions(ctx context.Context, kind channel.Kind, address string, after uuid.UUID, limit int) ([]Suppression, uuid.UUID, error) {
+// next page starts: uuid.Nil when there is none.
+func (s *Store) Suppressions(ctx context.Context, f SuppressionFilter, after uuid.UUID, limit int) ([]Suppression, uuid.UUID, error) {
 	q := s.db.Read(ctx)
-	if kind != "" {
-		q = q.Where("channel = ?", kind)
+	if f.Channel != "" {
+		q = q.Where("channel = ?", f.Channel)
 	}
-	if address != "" {
-		q = q.Where("hash IN ?", s.possibleHashes(address))
+	if f.Address != "" {
+		q = q.Where("hash IN ?", s.possibleHashes(f.Address))
+	}
+	if f.Reason != "" {
+		q = q.Where("reason = ?", f.Reason)
 	}
 	if after != uuid.Nil {
 		q = q.Where("id < ?", after)
@@ -129,17 +147,45 @@ func (s *Store) possibleHashes(address string) [][]byte {
 	return out
 }
 
-// Lift removes a suppression, or returns a fault.NotFound. The consent of
-// whoever holds the address stays as it is.
+var errNotSuppressed = fault.New(fault.NotFound, "suppression_not_found", "There is no such suppression.")
+
+// Lift removes a suppression, or returns a fault.NotFound. The consent of whoever
+// holds the address stays as it is, for only the person can give it back, and so do
+// suppressions of the address for other reasons.
 func (s *Store) Lift(ctx context.Context, id uuid.UUID) error {
 	return s.db.Transact(ctx, func(tx *db.Tx) error {
-		r := tx.Exec("DELETE FROM suppressions WHERE id = ?", id)
-		switch {
-		case r.Error != nil:
-			return fmt.Errorf("lift a suppression: %w", r.Error)
-		case r.RowsAffected == 0:
-			return fault.New(fault.NotFound, "suppression_not_found", "There is no such suppression.")
+		var rows []Suppression
+		if err := tx.Where("id = ?", id).Find(&rows).Error; err != nil {
+			return fmt.Errorf("read a suppression: %w", err)
 		}
-		return nil
+		if len(rows) == 0 {
+			return errNotSuppressed
+		}
+		return s.liftOne(tx, Silence{Channel: rows[0].Channel, Hash: rows[0].Hash, Reason: rows[0].Reason})
 	})
+}
+
+// LiftOne is Lift for the suppression of an address for a reason. It refuses an
+// address that is not well-formed.
+func (s *Store) LiftOne(ctx context.Context, one Silence) error {
+	if err := s.checkOne(one); err != nil {
+		return err
+	}
+	return s.db.Transact(ctx, func(tx *db.Tx) error { return s.liftOne(tx, one) })
+}
+
+func (s *Store) liftOne(tx *db.Tx, one Silence) error {
+	w := s.wanted(one.Channel, []Silence{one})
+	w.alone = true
+	if err := w.findHolders(tx); err != nil {
+		return err
+	}
+	gone, err := w.lift(tx, s.now())
+	if err != nil {
+		return err
+	}
+	if len(gone) == 0 {
+		return errNotSuppressed
+	}
+	return w.tell(tx, event.SuppressionLifted, gone, s.now())
 }

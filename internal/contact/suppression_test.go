@@ -82,7 +82,7 @@ func TestSuppressionsAreListedAndLifted(t *testing.T) {
 		require.Equal(t, []string{"/channel bad_channel"}, pointers(t, err))
 
 		list := func(kind channel.Kind, address string, after uuid.UUID) (ids []uuid.UUID, next uuid.UUID) {
-			rows, next, err := b.Suppressions(t.Context(), kind, address, after, 1)
+			rows, next, err := b.Suppressions(t.Context(), contact.SuppressionFilter{Channel: kind, Address: address}, after, 1)
 			require.NoError(t, err)
 			for _, r := range rows {
 				ids = append(ids, r.ID)

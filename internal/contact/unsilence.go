@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"beckon/internal/db"
+	"beckon/internal/event"
 )
 
 // Unsilence lifts suppressions, of exactly the reason named, as far as they were
@@ -19,7 +20,8 @@ import (
 // it was before: only where such a refusal is what made it unsubscribed, and no other
 // word of the person's stands against the address. What was not suppressed stays as
 // it is; that it was lifted is kept, so that an older refusal that is told later, or
-// once more, does not come back.
+// once more, does not come back. An event tells of each suppression lifted whose
+// address a contact holds.
 func (s *Store) Unsilence(_ context.Context, tx *db.Tx, list []Silence) error {
 	for _, kind := range kinds() {
 		w := s.wanted(kind, list)
@@ -34,6 +36,9 @@ func (s *Store) Unsilence(_ context.Context, tx *db.Tx, list []Silence) error {
 			return err
 		}
 		if err := w.putBack(tx, lifted, s.now()); err != nil {
+			return err
+		}
+		if err := w.tell(tx, event.SuppressionLifted, lifted, s.now()); err != nil {
 			return err
 		}
 	}
@@ -101,14 +106,14 @@ func (w *wanted) putBack(tx *db.Tx, lifted []Suppression, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	var back []entry
+	var back []ConsentChange
 	for _, r := range refusals {
 		h := w.byID[r.ContactID]
 		withdrawn := slices.ContainsFunc(asked[r.ContactID], func(one Silence) bool {
 			return (one.Reason == r.Evidence || removed[one.Reason+" "+string(h.Hash)]) && (one.At.IsZero() || moment(r.At).Before(one.At))
 		})
 		if withdrawn && r.same(h.Consent) {
-			back = append(back, entry{ContactID: h.ID, Channel: w.kind, How: HowLifted, NotedAt: now, Consent: r.Was})
+			back = append(back, ConsentChange{ContactID: h.ID, Channel: w.kind, How: HowLifted, NotedAt: now, Consent: r.Was})
 		}
 	}
 	return changeConsents(tx, w.kind, back)
@@ -116,7 +121,7 @@ func (w *wanted) putBack(tx *db.Tx, lifted []Suppression, now time.Time) error {
 
 // refusals returns the last refusal of each contact against whose address no word
 // of the person's stands any more.
-func (w *wanted) refusals(tx *db.Tx, asked map[uuid.UUID][]Silence) ([]entry, error) {
+func (w *wanted) refusals(tx *db.Tx, asked map[uuid.UUID][]Silence) ([]ConsentChange, error) {
 	if len(asked) == 0 {
 		return nil, nil
 	}
@@ -125,7 +130,7 @@ func (w *wanted) refusals(tx *db.Tx, asked map[uuid.UUID][]Silence) ([]entry, er
 		ids = append(ids, id)
 	}
 	kind := string(w.kind)
-	var rows []entry
+	var rows []ConsentChange
 	err := tx.Raw(`SELECT r.* FROM ? JOIN contacts c ON c.id = v.id JOIN consents r ON r.id = (SELECT MAX(x.id) FROM consents x
 			WHERE x.contact_id = v.id AND x.channel = ? AND x.how = ?)
 		WHERE NOT EXISTS (SELECT 1 FROM suppressions s WHERE s.channel = ? AND s.hash = c.`+hashKind(w.kind)+`_hash AND s.reason IN ?)`,

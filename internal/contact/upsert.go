@@ -33,10 +33,12 @@ func (s *Store) Patch(ctx context.Context, id uuid.UUID, d Draft) (Contact, erro
 	return c, err
 }
 
-// PatchIn is Patch in the caller's transaction. Nothing is written when it
-// returns a fault, and the transaction can go on.
+// PatchIn is Patch in the caller's transaction, with what the person answered in the
+// bot. Nothing is written when it returns a fault, and the transaction can go on.
 func (s *Store) PatchIn(ctx context.Context, tx *db.Tx, id uuid.UUID, d Draft) error {
-	it := s.check(d, change, s.api())
+	o := s.api()
+	o.how = HowBot
+	it := s.check(d, change, o)
 	it.id = id
 	results, err := s.settle(ctx, tx, []item{it})
 	if err != nil {

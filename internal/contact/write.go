@@ -13,7 +13,7 @@ import (
 // write puts what a batch did into the database: one statement for each kind
 // of change, however many contacts there are.
 func (b *batch) write(ctx context.Context, tx *db.Tx) error {
-	for _, step := range []func(*db.Tx) error{b.loosen, b.update, b.insert, b.insertPlaces, b.writeMerges} {
+	for _, step := range []func(*db.Tx) error{b.loosen, b.update, b.insert, b.insertPlaces, b.writeMerges, b.remember} {
 		if err := step(tx); err != nil {
 			return err
 		}
@@ -170,6 +170,7 @@ var moves = [...]string{
 	"UPDATE tokens SET contact_id = v.into_id FROM ? WHERE contact_id = v.id",
 	"UPDATE recurring_tokens SET contact_id = v.into_id FROM ? WHERE contact_id = v.id",
 	"UPDATE opt_in_requests SET contact_id = v.into_id FROM ? WHERE contact_id = v.id",
+	"UPDATE consents SET contact_id = v.into_id FROM ? WHERE contact_id = v.id",
 	"UPDATE self_tests SET contact_id = v.into_id FROM ? WHERE contact_id = v.id",
 	`UPDATE deliveries SET contact_id = v.into_id FROM ? WHERE contact_id = v.id AND NOT EXISTS (
 		SELECT 1 FROM deliveries d WHERE d.campaign_id = deliveries.campaign_id AND d.contact_id = v.into_id)`,
@@ -214,4 +215,14 @@ func (b *batch) writeMerges(tx *db.Tx) error {
 		rest = later
 	}
 	return nil
+}
+
+// remember keeps how consents changed, in the order in which they did.
+func (b *batch) remember(tx *db.Tx) error {
+	said := make([]ConsentChange, len(b.said))
+	for i, c := range b.said {
+		said[i] = c.ConsentChange
+		said[i].ContactID = c.by.root().ID
+	}
+	return remember(tx, said)
 }

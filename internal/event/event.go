@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -30,6 +31,8 @@ const (
 	ThreadHeld        Type = "thread.held"
 	ThreadFreed       Type = "thread.freed"
 	ContactErased     Type = "contact.erased"
+	SuppressionAdded  Type = "suppression.added"
+	SuppressionLifted Type = "suppression.lifted"
 	CaptureAnswered   Type = "capture.answered"
 	CaptureConflict   Type = "capture.conflict"
 	TokenGranted      Type = "token.granted"
@@ -47,7 +50,7 @@ const (
 // Types returns every type there is.
 func Types() []Type {
 	return []Type{LineStopped, LineResumed, LineSlowed, CampaignStarted, CampaignPaused, CampaignResumed, CampaignFinished, CampaignCancelled, CaptureAnswered, CaptureConflict,
-		ThreadHeld, ThreadFreed, ContactErased, PageCapabilityChanged, PageHealthChanged, PageQuiet, RelayFailed, TemplateChanged,
+		ThreadHeld, ThreadFreed, ContactErased, SuppressionAdded, SuppressionLifted, PageCapabilityChanged, PageHealthChanged, PageQuiet, RelayFailed, TemplateChanged,
 		TokenGranted, TokenExpiring, TokenExpired, TokenRevoked}
 }
 
@@ -76,6 +79,9 @@ type row struct {
 
 func (row) TableName() string { return "events" }
 
+// addAtOnce keeps a statement below the number of parameters that both engines take.
+const addAtOnce = 2000
+
 // Add writes events down in the transaction of what they tell, in their order.
 // They need their type and their time.
 func Add(tx *db.Tx, events ...Event) error {
@@ -94,8 +100,10 @@ func Add(tx *db.Tx, events ...Event) error {
 		rows[i] = row{ID: idAt(e.At.Add(time.Duration(i) * time.Microsecond)), Type: e.Type, At: e.At.UTC(), PageID: orNull(e.Page), CampaignID: orNull(e.Campaign),
 			ContactID: orNull(e.Contact), DeliveryID: orNull(e.Delivery), Data: string(data)}
 	}
-	if err := tx.Create(&rows).Error; err != nil {
-		return fmt.Errorf("write events: %w", err)
+	for part := range slices.Chunk(rows, addAtOnce) {
+		if err := tx.Create(&part).Error; err != nil {
+			return fmt.Errorf("write events: %w", err)
+		}
 	}
 	return nil
 }

@@ -101,6 +101,17 @@ const (
 	CaptureCreateChannelSMS   CaptureCreateChannel = "sms"
 )
 
+// Defines values for ConsentChangeHow.
+const (
+	ConsentChangeHowAPI     ConsentChangeHow = "api"
+	ConsentChangeHowBefore  ConsentChangeHow = "before"
+	ConsentChangeHowBot     ConsentChangeHow = "bot"
+	ConsentChangeHowImport  ConsentChangeHow = "import"
+	ConsentChangeHowLifted  ConsentChangeHow = "lifted"
+	ConsentChangeHowMerged  ConsentChangeHow = "merged"
+	ConsentChangeHowRefused ConsentChangeHow = "refused"
+)
+
 // Defines values for ConsentStatus.
 const (
 	ConsentStatusSubscribed   ConsentStatus = "subscribed"
@@ -138,6 +149,8 @@ const (
 	EventTypePageHealthChanged     EventType = "page.health_changed"
 	EventTypePageQuiet             EventType = "page.quiet"
 	EventTypeRelayFailed           EventType = "relay.failed"
+	EventTypeSuppressionAdded      EventType = "suppression.added"
+	EventTypeSuppressionLifted     EventType = "suppression.lifted"
 	EventTypeTemplateStatusChanged EventType = "template.status_changed"
 	EventTypeThreadFreed           EventType = "thread.freed"
 	EventTypeThreadHeld            EventType = "thread.held"
@@ -342,6 +355,16 @@ const (
 	SuppressionReasonStop          SuppressionReason = "stop"
 	SuppressionReasonUndeliverable SuppressionReason = "undeliverable"
 	SuppressionReasonUnsubscribe   SuppressionReason = "unsubscribe"
+)
+
+// Defines values for SuppressionWhy.
+const (
+	SuppressionWhyBounce        SuppressionWhy = "bounce"
+	SuppressionWhyComplaint     SuppressionWhy = "complaint"
+	SuppressionWhyManual        SuppressionWhy = "manual"
+	SuppressionWhyStop          SuppressionWhy = "stop"
+	SuppressionWhyUndeliverable SuppressionWhy = "undeliverable"
+	SuppressionWhyUnsubscribe   SuppressionWhy = "unsubscribe"
 )
 
 // Defines values for TemplateButtonType.
@@ -696,6 +719,41 @@ type Consent struct {
 	Status   ConsentStatus `json:"status"`
 }
 
+// ConsentChange defines model for ConsentChange.
+type ConsentChange struct {
+	// At When it was said.
+	At      *time.Time         `json:"at"`
+	Channel SuppressionChannel `json:"channel"`
+
+	// Evidence Of a refusal: its reason, as of a suppression.
+	Evidence *string `json:"evidence"`
+
+	// How `api`, `import`, or `bot` (the person's answer in Messenger). `refused`: a STOP, an unsubscription or a complaint.
+	// `lifted`: that was taken back, by START or the like, and the consent is what it was before. `merged`: a contact known from Messenger turned out to be
+	// the same person. `before`: it stood there before changes were kept.
+	How ConsentChangeHow `json:"how"`
+
+	// NotedAt When it was written down here.
+	NotedAt time.Time `json:"noted_at"`
+	Source  *string   `json:"source"`
+
+	// Status `subscribed`, `unsubscribed`, or null where it was taken away: nobody has asked.
+	Status *string `json:"status"`
+}
+
+// ConsentChangeHow `api`, `import`, or `bot` (the person's answer in Messenger). `refused`: a STOP, an unsubscription or a complaint.
+// `lifted`: that was taken back, by START or the like, and the consent is what it was before. `merged`: a contact known from Messenger turned out to be
+// the same person. `before`: it stood there before changes were kept.
+type ConsentChangeHow string
+
+// ConsentChangeList defines model for ConsentChangeList.
+type ConsentChangeList struct {
+	Data []ConsentChange `json:"data"`
+
+	// NextCursor Give it as `cursor` to go on; `null` on the last page.
+	NextCursor *NextCursor `json:"next_cursor"`
+}
+
 // ConsentSet defines model for ConsentSet.
 type ConsentSet struct {
 	// At When it was given. Left out: now.
@@ -985,7 +1043,8 @@ type Event struct {
 	// campaign; it is finished again when a late refusal sent somebody on to the next lane. `thread.held`: another app or a
 	// human holds the contact's thread on the page, which is left alone (`held_until`); `thread.freed`: not any more.
 	// `contact.erased`: a contact was erased (`external_id`, when it had one that cannot be an address): other systems
-	// should do the same. `page.capability_changed`: it is known now whether Meta lets a page do
+	// should do the same. `suppression.added`, `suppression.lifted`: an address that a contact holds must not be sent to, or not for this
+	// reason any more (`suppression_id`, `channel`, `reason`); of addresses that nobody holds they tell only what was asked for one by one. `page.capability_changed`: it is known now whether Meta lets a page do
 	// something (`capability`, `state`, `was`, `how`). `page.health_changed`: a page has other problems than before (`problems`,
 	// `was`: codes as in its `health`). `page.quiet`: Meta sent no event of a page for its `quiet_hours`. `relay.failed`:
 	// webhooks that another program did not take for a day were given up (`webhooks`: how many, `problem`: what came of
@@ -1011,7 +1070,8 @@ type EventList struct {
 // campaign; it is finished again when a late refusal sent somebody on to the next lane. `thread.held`: another app or a
 // human holds the contact's thread on the page, which is left alone (`held_until`); `thread.freed`: not any more.
 // `contact.erased`: a contact was erased (`external_id`, when it had one that cannot be an address): other systems
-// should do the same. `page.capability_changed`: it is known now whether Meta lets a page do
+// should do the same. `suppression.added`, `suppression.lifted`: an address that a contact holds must not be sent to, or not for this
+// reason any more (`suppression_id`, `channel`, `reason`); of addresses that nobody holds they tell only what was asked for one by one. `page.capability_changed`: it is known now whether Meta lets a page do
 // something (`capability`, `state`, `was`, `how`). `page.health_changed`: a page has other problems than before (`problems`,
 // `was`: codes as in its `health`). `page.quiet`: Meta sent no event of a page for its `quiet_hours`. `relay.failed`:
 // webhooks that another program did not take for a day were given up (`webhooks`: how many, `problem`: what came of
@@ -1837,12 +1897,20 @@ type StoppedSender struct {
 
 // Suppression defines model for Suppression.
 type Suppression struct {
-	Channel   SuppressionChannel `json:"channel"`
+	Channel SuppressionChannel `json:"channel"`
+
+	// CreatedAt When it was noted here.
 	CreatedAt time.Time          `json:"created_at"`
 	ID        openapi_types.UUID `json:"id"`
 
 	// Reason `undeliverable`: the carrier does not reach the number.
 	Reason SuppressionReason `json:"reason"`
+
+	// RefusedAt The latest time that it was told for.
+	RefusedAt time.Time `json:"refused_at"`
+
+	// Source Where it came from, such as `api`, `import`, `twilio` or `erasure`.
+	Source *string `json:"source"`
 }
 
 // SuppressionChannel defines model for SuppressionChannel.
@@ -1858,6 +1926,16 @@ type SuppressionCreate struct {
 	Reason *SuppressionReason `json:"reason,omitempty"`
 }
 
+// SuppressionLift defines model for SuppressionLift.
+type SuppressionLift struct {
+	// Address Phone number with its country code, or e-mail address.
+	Address string             `json:"address"`
+	Channel SuppressionChannel `json:"channel"`
+
+	// Reason `undeliverable`: the carrier does not reach the number.
+	Reason SuppressionWhy `json:"reason"`
+}
+
 // SuppressionList defines model for SuppressionList.
 type SuppressionList struct {
 	Data []Suppression `json:"data"`
@@ -1868,6 +1946,9 @@ type SuppressionList struct {
 
 // SuppressionReason `undeliverable`: the carrier does not reach the number.
 type SuppressionReason string
+
+// SuppressionWhy `undeliverable`: the carrier does not reach the number.
+type SuppressionWhy string
 
 // Tally defines model for Tally.
 type Tally struct {
@@ -2155,6 +2236,15 @@ type CreateContactParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListConsentsParams defines parameters for ListConsents.
+type ListConsentsParams struct {
+	// Limit How many at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // GetReachParams defines parameters for GetReach.
 type GetReachParams struct {
 	PageID openapi_types.UUID `form:"page_id" json:"page_id"`
@@ -2301,6 +2391,9 @@ type ListSuppressionsParams struct {
 	// Address Needs `channel` too.
 	Address *string `form:"address,omitempty" json:"address,omitempty"`
 
+	// Reason Only those for this reason.
+	Reason *SuppressionWhy `form:"reason,omitempty" json:"reason,omitempty"`
+
 	// Limit How many at most.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -2310,6 +2403,12 @@ type ListSuppressionsParams struct {
 
 // CreateSuppressionParams defines parameters for CreateSuppression.
 type CreateSuppressionParams struct {
+	// IdempotencyKey Any text that is new for each call you mean, such as a UUID.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// LiftSuppressionParams defines parameters for LiftSuppression.
+type LiftSuppressionParams struct {
 	// IdempotencyKey Any text that is new for each call you mean, such as a UUID.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
@@ -2388,6 +2487,9 @@ type StartSelfTestJSONRequestBody = SelfTestCreate
 
 // CreateSuppressionJSONRequestBody defines body for CreateSuppression for application/json ContentType.
 type CreateSuppressionJSONRequestBody = SuppressionCreate
+
+// LiftSuppressionJSONRequestBody defines body for LiftSuppression for application/json ContentType.
+type LiftSuppressionJSONRequestBody = SuppressionLift
 
 // CreateTopicJSONRequestBody defines body for CreateTopic for application/json ContentType.
 type CreateTopicJSONRequestBody = TopicCreate
@@ -2469,6 +2571,9 @@ type ServerInterface interface {
 	// UpdateContact Change a contact
 	// (PATCH /v1/contacts/{id})
 	UpdateContact(ctx echo.Context, id ID) error
+	// ListConsents List how a contact's consents changed
+	// (GET /v1/contacts/{id}/consents)
+	ListConsents(ctx echo.Context, id ID, params ListConsentsParams) error
 	// GetReach Which lanes are open now
 	// (GET /v1/contacts/{id}/reach)
 	GetReach(ctx echo.Context, id ID, params GetReachParams) error
@@ -2565,6 +2670,9 @@ type ServerInterface interface {
 	// CreateSuppression Suppress an address
 	// (POST /v1/suppressions)
 	CreateSuppression(ctx echo.Context, params CreateSuppressionParams) error
+	// LiftSuppression Lift the suppression of an address
+	// (POST /v1/suppressions/lift)
+	LiftSuppression(ctx echo.Context, params LiftSuppressionParams) error
 	// DeleteSuppression Lift a suppression
 	// (DELETE /v1/suppressions/{id})
 	DeleteSuppression(ctx echo.Context, id ID) error
@@ -3189,6 +3297,38 @@ func (w *ServerInterfaceWrapper) UpdateContact(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateContact(ctx, id)
+	return err
+}
+
+// ListConsents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListConsents(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListConsentsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListConsents(ctx, id, params)
 	return err
 }
 
@@ -4045,6 +4185,13 @@ func (w *ServerInterfaceWrapper) ListSuppressions(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter address: %s", err))
 	}
 
+	// ------------- Optional query parameter "reason" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "reason", ctx.QueryParams(), &params.Reason, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter reason: %s", err))
+	}
+
 	// ------------- Optional query parameter "limit" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
@@ -4090,6 +4237,35 @@ func (w *ServerInterfaceWrapper) CreateSuppression(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.CreateSuppression(ctx, params)
+	return err
+}
+
+// LiftSuppression converts echo context to params.
+func (w *ServerInterfaceWrapper) LiftSuppression(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params LiftSuppressionParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.LiftSuppression(ctx, params)
 	return err
 }
 
@@ -4265,6 +4441,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/contacts/:id", wrapper.EraseContact, options.OperationMiddlewares["eraseContact"]...)
 	router.GET(options.BaseURL+"/v1/contacts/:id", wrapper.GetContact, options.OperationMiddlewares["getContact"]...)
 	router.PATCH(options.BaseURL+"/v1/contacts/:id", wrapper.UpdateContact, options.OperationMiddlewares["updateContact"]...)
+	router.GET(options.BaseURL+"/v1/contacts/:id/consents", wrapper.ListConsents, options.OperationMiddlewares["listConsents"]...)
 	router.GET(options.BaseURL+"/v1/contacts/:id/reach", wrapper.GetReach, options.OperationMiddlewares["getReach"]...)
 	router.GET(options.BaseURL+"/v1/contacts/:id/thread", wrapper.GetThread, options.OperationMiddlewares["getThread"]...)
 	router.POST(options.BaseURL+"/v1/contacts/:id/thread", wrapper.MoveThread, options.OperationMiddlewares["moveThread"]...)
@@ -4299,6 +4476,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/suppressions", wrapper.ListSuppressions, options.OperationMiddlewares["listSuppressions"]...)
 	router.POST(options.BaseURL+"/v1/suppressions", wrapper.CreateSuppression, options.OperationMiddlewares["createSuppression"]...)
 	router.DELETE(options.BaseURL+"/v1/suppressions/:id", wrapper.DeleteSuppression, options.OperationMiddlewares["deleteSuppression"]...)
+	router.POST(options.BaseURL+"/v1/suppressions/lift", wrapper.LiftSuppression, options.OperationMiddlewares["liftSuppression"]...)
 	router.GET(options.BaseURL+"/v1/topics", wrapper.ListTopics, options.OperationMiddlewares["listTopics"]...)
 	router.POST(options.BaseURL+"/v1/topics", wrapper.CreateTopic, options.OperationMiddlewares["createTopic"]...)
 	router.GET(options.BaseURL+"/v1/topics/:slug", wrapper.GetTopic, options.OperationMiddlewares["getTopic"]...)
@@ -4833,6 +5011,29 @@ type UpdateContactResponseObject interface {
 type UpdateContact200JSONResponse Contact
 
 func (response UpdateContact200JSONResponse) VisitUpdateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsentsRequestObject struct {
+	ID     ID `json:"id"`
+	Params ListConsentsParams
+}
+
+type ListConsentsResponseObject interface {
+	VisitListConsentsResponse(w http.ResponseWriter) error
+}
+
+type ListConsents200JSONResponse ConsentChangeList
+
+func (response ListConsents200JSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -5592,6 +5793,23 @@ func (response CreateSuppression201JSONResponse) VisitCreateSuppressionResponse(
 	return err
 }
 
+type LiftSuppressionRequestObject struct {
+	Params LiftSuppressionParams
+	Body   *LiftSuppressionJSONRequestBody
+}
+
+type LiftSuppressionResponseObject interface {
+	VisitLiftSuppressionResponse(w http.ResponseWriter) error
+}
+
+type LiftSuppression204Response struct {
+}
+
+func (response LiftSuppression204Response) VisitLiftSuppressionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
 type DeleteSuppressionRequestObject struct {
 	ID ID `json:"id"`
 }
@@ -5772,6 +5990,9 @@ type StrictServerInterface interface {
 	// UpdateContact Change a contact
 	// (PATCH /v1/contacts/{id})
 	UpdateContact(ctx context.Context, request UpdateContactRequestObject) (UpdateContactResponseObject, error)
+	// ListConsents List how a contact's consents changed
+	// (GET /v1/contacts/{id}/consents)
+	ListConsents(ctx context.Context, request ListConsentsRequestObject) (ListConsentsResponseObject, error)
 	// GetReach Which lanes are open now
 	// (GET /v1/contacts/{id}/reach)
 	GetReach(ctx context.Context, request GetReachRequestObject) (GetReachResponseObject, error)
@@ -5868,6 +6089,9 @@ type StrictServerInterface interface {
 	// CreateSuppression Suppress an address
 	// (POST /v1/suppressions)
 	CreateSuppression(ctx context.Context, request CreateSuppressionRequestObject) (CreateSuppressionResponseObject, error)
+	// LiftSuppression Lift the suppression of an address
+	// (POST /v1/suppressions/lift)
+	LiftSuppression(ctx context.Context, request LiftSuppressionRequestObject) (LiftSuppressionResponseObject, error)
 	// DeleteSuppression Lift a suppression
 	// (DELETE /v1/suppressions/{id})
 	DeleteSuppression(ctx context.Context, request DeleteSuppressionRequestObject) (DeleteSuppressionResponseObject, error)
@@ -6702,6 +6926,32 @@ func (sh *strictHandler) UpdateContact(ctx echo.Context, id ID) error {
 		return err
 	} else if validResponse, ok := response.(UpdateContactResponseObject); ok {
 		return validResponse.VisitUpdateContactResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListConsents operation middleware
+func (sh *strictHandler) ListConsents(ctx echo.Context, id ID, params ListConsentsParams) error {
+	var request ListConsentsRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListConsents(ctx.Request().Context(), request.(ListConsentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListConsents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListConsentsResponseObject); ok {
+		return validResponse.VisitListConsentsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -7772,6 +8022,54 @@ func (sh *strictHandler) CreateSuppression(ctx echo.Context, params CreateSuppre
 		return err
 	} else if validResponse, ok := response.(CreateSuppressionResponseObject); ok {
 		return validResponse.VisitCreateSuppressionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// LiftSuppression operation middleware
+func (sh *strictHandler) LiftSuppression(ctx echo.Context, params LiftSuppressionParams) error {
+	var request LiftSuppressionRequestObject
+
+	request.Params = params
+
+	var body LiftSuppressionJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.LiftSuppression(ctx.Request().Context(), request.(LiftSuppressionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LiftSuppression")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(LiftSuppressionResponseObject); ok {
+		return validResponse.VisitLiftSuppressionResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
