@@ -11,7 +11,7 @@ import (
 
 // floors is the house: every import of ours runs from a floor to a lower one.
 var floors = [][]string{
-	{"internal/channel", "internal/fault", "internal/db", "internal/seal", "internal/trail", "internal/simulator", "internal/sample"},
+	{"internal/channel", "internal/fault", "internal/db", "internal/seal", "internal/trail", "internal/maildns", "internal/simulator", "internal/sample"},
 	{"internal/route", "internal/content", "internal/audience", "internal/link", "internal/queue", "internal/hours", "internal/rig", "internal/reply"},
 	{"internal/event"},
 	{"internal/line", "internal/utility"},

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,6 +19,8 @@ type mailer struct {
 	bearer   string // the Authorization header that is right; "" checks none
 	mails    *table[string, []Mail]
 	receipts *outbox[mailEvent]
+	account  atomic.Pointer[SendGridAccount] // nil: all is well
+	lists    mailLists
 }
 
 // Mail is what one recipient got, with the substitutions applied.
@@ -41,8 +44,8 @@ func newMailer(s *Simulator) *mailer {
 
 func (m *mailer) routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /sendgrid/v3/mail/send", m.s.send(SendGrid, maxMailBytes, m.strike, m.send))
-	mux.HandleFunc("GET /sendgrid/v3/scopes", m.scopes)
-	mux.HandleFunc("GET /sendgrid/v3/user/webhooks/event/settings/signed", m.publicKey)
+	m.accountRoutes(mux)
+	m.listRoutes(mux)
 }
 
 // mailError is one entry of SendGrid's errors.
@@ -199,22 +202,4 @@ func (s *Simulator) Mail(to string) []Mail {
 	var got []Mail
 	s.mail.mails.with(to, func(all map[string][]Mail) { got = append(got, all[to]...) })
 	return got
-}
-
-// scopes is GET /v3/scopes: what the key may do.
-func (m *mailer) scopes(w http.ResponseWriter, r *http.Request) {
-	if !m.authorized(r) {
-		answerMailError(w, http.StatusUnauthorized, errMailKey())
-		return
-	}
-	answerJSON(w, http.StatusOK, map[string][]string{"scopes": {"mail.send"}})
-}
-
-// publicKey is GET /v3/user/webhooks/event/settings/signed.
-func (m *mailer) publicKey(w http.ResponseWriter, r *http.Request) {
-	if !m.authorized(r) {
-		answerMailError(w, http.StatusUnauthorized, errMailKey())
-		return
-	}
-	answerJSON(w, http.StatusOK, map[string]string{"public_key": m.s.SendGridPublicKey()})
 }

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -22,6 +21,7 @@ type twilio struct {
 	optedOut *table[string, bool]
 	receipts *outbox[smsStatus]
 	order    atomic.Int64
+	account  atomic.Pointer[TwilioAccount] // nil: all is well
 }
 
 // SMS is a text that was accepted.
@@ -50,7 +50,7 @@ func (t *twilio) routes(mux *http.ServeMux) {
 	const account = "/twilio/" + twilioVersion + "/Accounts/{account}"
 	mux.HandleFunc("POST "+account+"/Messages.json", t.s.send(Twilio, 1<<20, t.strike, t.create))
 	mux.HandleFunc("GET "+account+"/Messages.json", t.list)
-	mux.HandleFunc("GET /twilio/"+twilioVersion+"/Accounts/{file}", t.showAccount)
+	t.accountRoutes(mux)
 }
 
 // twilioError is an answer of Twilio that is not a success.
@@ -164,18 +164,4 @@ func (s *Simulator) Texts(to string) []SMS {
 		}
 	})
 	return got
-}
-
-// showAccount is GET Accounts/{sid}.json.
-func (t *twilio) showAccount(w http.ResponseWriter, r *http.Request) {
-	account, ok := strings.CutSuffix(r.PathValue("file"), ".json")
-	e := t.authorize(r, account)
-	if e == nil && !ok {
-		e = smsError(http.StatusNotFound, 20404, "The requested resource was not found")
-	}
-	if e != nil {
-		e.answer(w)
-		return
-	}
-	answerJSON(w, http.StatusOK, map[string]string{"sid": account, "status": "active", "type": "Full"})
 }
