@@ -52,12 +52,17 @@ func openMessenger(c Config, out *channels) (err error) {
 	return nil
 }
 
+// sms is what the SMS channel is set up with.
+func (c Config) sms() sms.Settings {
+	return sms.Settings{APIURL: c.Twilio.URL, AccountSID: c.Twilio.AccountSID, AuthToken: c.Twilio.AuthToken,
+		MessagingServiceSID: c.Twilio.MessagingService, From: c.Twilio.From, CallbackURL: c.PublicURL}
+}
+
 func openSMS(c Config, out *channels) error {
 	if c.Twilio.AccountSID == "" {
 		return nil
 	}
-	set := sms.Settings{APIURL: c.Twilio.URL, AccountSID: c.Twilio.AccountSID, AuthToken: c.Twilio.AuthToken,
-		MessagingServiceSID: c.Twilio.MessagingService, From: c.Twilio.From, CallbackURL: c.PublicURL}
+	set := c.sms()
 	sender, err := sms.New(set, nil)
 	if err != nil {
 		return fmt.Errorf("set SMS up: %w", err)
@@ -70,15 +75,21 @@ func openSMS(c Config, out *channels) error {
 	return nil
 }
 
+// sendGrid is what e-mail by SendGrid is set up with. A sender that cannot be read
+// is left out, which the channel then refuses.
+func (c Config) sendGrid() sendgrid.Settings {
+	set := sendgrid.Settings{APIURL: c.Mail.URL, Key: c.Mail.Key, WebhookKey: c.Mail.WebhookKey}
+	if from, err := mail.ParseAddress(c.Mail.From); err == nil {
+		set.From, set.FromName = from.Address, from.Name
+	}
+	return set
+}
+
 func openEmail(c Config, out *channels) error {
 	if c.Mail.Key == "" {
 		return nil
 	}
-	from, err := mail.ParseAddress(c.Mail.From)
-	if err != nil {
-		return fmt.Errorf("set e-mail up: %w", err)
-	}
-	set := sendgrid.Settings{APIURL: c.Mail.URL, Key: c.Mail.Key, WebhookKey: c.Mail.WebhookKey, From: from.Address, FromName: from.Name}
+	set := c.sendGrid()
 	sender, err := sendgrid.New(set, nil)
 	if err != nil {
 		return fmt.Errorf("set e-mail up: %w", err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"time"
 
@@ -51,19 +52,20 @@ func (d *doctor) must() (n int) {
 
 func doctorCommand(environ func() []string) *cobra.Command {
 	var asJSON bool
+	var dns string
 	var test trial
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Look at the whole set-up, and say what to do", Args: exactly(),
-		Long: "Looks at the settings, the database, the public address, each page's side of Meta and the other channels, repairs what can be\n" +
-			"repaired, and says what must be done. It exits with 1 when there is something. It reads the settings that serve reads, so run it\n" +
-			"where the same ones are set.",
+		Long: "Looks at the settings, the database, the public address, each page's side of Meta, the accounts at Twilio and SendGrid and\n" +
+			"what the DNS says of the domain that e-mail comes from, repairs what can be repaired, and says what must be done. It exits\n" +
+			"with 1 when there is something. It reads the settings that serve reads, so run it where the same ones are set.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := test.check(); err != nil {
 				return err
 			}
 			d := &doctor{}
 			test.say = cmd.ErrOrStderr()
-			d.look(cmd.Context(), environ, test)
+			d.look(cmd.Context(), environ, test, resolver(dns))
 			if err := d.print(cmd.OutOrStdout(), asJSON); err != nil {
 				return err
 			}
@@ -75,6 +77,7 @@ func doctorCommand(environ func() []string) *cobra.Command {
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON, for programs")
 	cmd.Flags().StringVar(&test.psid, "self-test", "", "PSID of a tester: try with them whether one-time notifications work")
 	cmd.Flags().StringVar(&test.page, "page", "", "id of the page to test; may be left out when there is one")
+	cmd.Flags().StringVar(&dns, "resolver", "", "DNS server to ask instead of the system's, as address or address:port")
 	cmd.Flags().DurationVar(&test.wait, "wait", 10*time.Minute, "how long the tester has for the tap")
 	return cmd
 }
@@ -88,7 +91,7 @@ func things(n int) string {
 
 // look goes from the ground up; it ends where what comes next stands on what is
 // missing.
-func (d *doctor) look(ctx context.Context, environ func() []string, test trial) {
+func (d *doctor) look(ctx context.Context, environ func() []string, test trial, dns *net.Resolver) {
 	c, err := readConfig(environ)
 	if err != nil {
 		d.settings(err)
@@ -97,6 +100,7 @@ func (d *doctor) look(ctx context.Context, environ func() []string, test trial) 
 	d.add(fine, "settings", "All settings can be read.", "")
 	d.address(ctx, c)
 	d.channels(c)
+	d.senders(ctx, c, dns)
 	if !d.secret(c) || !d.schema(ctx, c) {
 		return
 	}

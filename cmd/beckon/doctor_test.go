@@ -18,21 +18,33 @@ import (
 func examined(t *testing.T, environ func() []string) (code int, found map[level]map[string]string, raw string) {
 	t.Helper()
 	code, out, _ := told(t, environ, "doctor", "--json")
+	found = map[level]map[string]string{fine: {}, note: {}, todo: {}}
+	for _, f := range findingsOf(t, out) {
+		found[f.Level][f.Area] += f.What + "\n"
+	}
+	require.Equal(t, len(found[todo]) == 0, code == 0)
+	return code, found, out
+}
+
+// findingsOf reads what doctor prints for programs: each finding says something,
+// and what is to be done if something is.
+func findingsOf(t *testing.T, out string) []finding {
+	t.Helper()
 	var said struct {
 		Well     bool
 		Findings []finding
 	}
 	require.NoError(t, json.Unmarshal([]byte(out), &said), out)
-	require.Equal(t, said.Well, code == 0)
-	found = map[level]map[string]string{fine: {}, note: {}, todo: {}}
+	well := true
 	for _, f := range said.Findings {
 		require.NotEmpty(t, f.What)
 		if f.Level == todo {
 			require.NotEmpty(t, f.Do, "%s: %s", f.Area, f.What)
 		}
-		found[f.Level][f.Area] += f.What + "\n"
+		well = well && f.Level != todo
 	}
-	return code, found, out
+	require.Equal(t, well, said.Well)
+	return said.Findings
 }
 
 func TestDoctorNamesMistakesInTheSettings(t *testing.T) {
