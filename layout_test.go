@@ -14,7 +14,7 @@ var floors = [][]string{
 	{"internal/channel", "internal/fault", "internal/db", "internal/seal", "internal/trail", "internal/maildns", "internal/simulator", "internal/sample"},
 	{"internal/route", "internal/content", "internal/audience", "internal/link", "internal/queue", "internal/hours", "internal/rig", "internal/reply"},
 	{"internal/event"},
-	{"internal/line", "internal/utility"},
+	{"internal/line", "internal/utility", "internal/budget"},
 	{"internal/campaign", "internal/contact", "internal/delivery", "internal/token", "internal/page", "internal/relay"},
 	{"internal/dispatch", "internal/webhook", "internal/loop", "internal/capture", "internal/thread", "internal/privacy", "internal/health", "internal/selftest", "internal/profile"},
 	{"internal/api"},

@@ -14,6 +14,7 @@ import (
 
 	"beckon"
 	"beckon/internal/api"
+	"beckon/internal/budget"
 	"beckon/internal/campaign"
 	"beckon/internal/capture"
 	"beckon/internal/channel"
@@ -61,6 +62,7 @@ type app struct {
 	campaigns *campaign.Service
 	ledger    *delivery.Store
 	lines     *line.Store
+	budgets   *budget.Store
 	events    *event.Store
 	engine    *dispatch.Engine
 	loop      *loop.Loop
@@ -120,7 +122,8 @@ func (a *app) wireStores() {
 	for kind := range a.channels.senders {
 		present[kind] = true
 	}
-	a.campaigns = campaign.NewService(a.db, a.queue, campaign.Settings{Channels: present, Sender: a.config.Mail.sender(), Now: now})
+	a.budgets = budget.NewStore(a.db, now)
+	a.campaigns = campaign.NewService(a.db, a.queue, campaign.Settings{Channels: present, Budgets: a.budgets, Sender: a.config.Mail.sender(), Now: now})
 }
 
 // granter hands tokens that came with contacts to their own store.
@@ -140,7 +143,7 @@ func (a *app) wireEngine() {
 	size := dispatch.DefaultSizes()
 	size.Parallel = a.config.Parallel
 	a.engine = dispatch.New(dispatch.Parts{
-		DB: a.db, Queue: a.queue, Campaigns: a.campaigns, Contacts: a.contacts, Tokens: a.tokens, Ledger: a.ledger, Pages: a.pages, Lines: a.lines,
+		DB: a.db, Queue: a.queue, Campaigns: a.campaigns, Contacts: a.contacts, Tokens: a.tokens, Ledger: a.ledger, Pages: a.pages, Lines: a.lines, Purse: a.budgets,
 		Senders:     a.channels.senders,
 		Link:        func(id int64) string { return a.config.PublicURL + "/l/" + links.Code(id) },
 		Unsubscribe: func(id int64) string { return a.config.PublicURL + "/u/" + unsubscribes.Code(id) },
@@ -226,7 +229,7 @@ func (a *app) handler() (http.Handler, error) {
 	return api.New(api.Parts{
 		Contract: contract, DB: a.db, Box: a.box, Keys: a.keys, Answers: a.answers, Log: a.log, Now: now, ImportLimit: a.config.MaxImport,
 		Contacts: a.contacts, Pages: a.pages, Health: a.health, Tokens: a.tokens, OptIns: a.optIns, Recurring: a.recurring, Templates: a.templates, SelfTests: a.selfTests, Campaigns: a.campaigns, Engine: a.engine,
-		Ledger: a.ledger, Lines: a.lines, Events: a.events, Loop: a.loop, Captures: a.captures, Inbox: a.inbox, Clicks: a.clicks, Links: a.coder(link.PurposeLink), Unsubscribes: a.coder(link.PurposeUnsubscribe),
+		Ledger: a.ledger, Lines: a.lines, Budgets: a.budgets, Events: a.events, Loop: a.loop, Captures: a.captures, Inbox: a.inbox, Clicks: a.clicks, Links: a.coder(link.PurposeLink), Unsubscribes: a.coder(link.PurposeUnsubscribe),
 		MetaVerify: a.channels.verify(), Upload: a.channels.upload(), PublicURL: a.config.PublicURL, Waiting: a.waiting,
 		Threads: a.threads, Privacy: a.privacy,
 	})

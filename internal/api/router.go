@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"beckon/internal/budget"
 	"beckon/internal/campaign"
 	"beckon/internal/capture"
 	"beckon/internal/channel"
@@ -53,6 +54,7 @@ type Parts struct {
 	Engine    *dispatch.Engine
 	Ledger    *delivery.Store
 	Lines     *line.Store
+	Budgets   *budget.Store
 	Events    *event.Store
 	Loop      *loop.Loop
 	Captures  *capture.Service

@@ -23,6 +23,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/stretchr/testify/require"
 
+	"beckon/internal/budget"
 	"beckon/internal/campaign"
 	"beckon/internal/capture"
 	"beckon/internal/channel"
@@ -227,10 +228,11 @@ func (s *service) wireChannels(p *Parts, log *slog.Logger, absent []channel.Kind
 	key := p.Box.Key("link")
 	p.Links, p.Unsubscribes = link.NewCoder(key, link.PurposeLink), link.NewCoder(key, link.PurposeUnsubscribe)
 	s.marks = link.NewCoder(key, link.PurposeMark)
-	p.Campaigns = campaign.NewService(p.DB, s.queue, campaign.Settings{Channels: present, Now: s.clock.Now,
+	p.Budgets = budget.NewStore(p.DB, s.clock.Now)
+	p.Campaigns = campaign.NewService(p.DB, s.queue, campaign.Settings{Channels: present, Budgets: p.Budgets, Now: s.clock.Now,
 		Sender: content.Sender{Name: "Harbour School", Postal: "1 Quay Street, Leeds LS1 1AA"}})
 	p.Engine = dispatch.New(dispatch.Parts{
-		DB: p.DB, Queue: s.queue, Campaigns: p.Campaigns, Contacts: p.Contacts, Tokens: p.Tokens, Ledger: p.Ledger, Pages: p.Pages, Lines: p.Lines, Senders: senders,
+		DB: p.DB, Queue: s.queue, Campaigns: p.Campaigns, Contacts: p.Contacts, Tokens: p.Tokens, Ledger: p.Ledger, Pages: p.Pages, Lines: p.Lines, Purse: p.Budgets, Senders: senders,
 		Link:        func(id int64) string { return publicURL + "/l/" + p.Links.Code(id) },
 		Unsubscribe: func(id int64) string { return publicURL + "/u/" + p.Unsubscribes.Code(id) },
 		Mark:        s.marks.Code,

@@ -56,6 +56,7 @@ type Campaign struct {
 	// TestOf is the campaign that this one tries on one contact.
 	TestOf       *uuid.UUID
 	FollowUp     *string // what follows when somebody reacts, JSON; nil is nothing
+	Budget       *string // the most it may spend on texts, JSON as Budgets.Read returned it; nil is without limit
 	State        State
 	PlannedTo    *uuid.UUID // last contact planned
 	PlannedUntil *uuid.UUID // last contact to plan
@@ -70,6 +71,7 @@ type Campaign struct {
 // is safe for use by many goroutines.
 type Definition struct {
 	ID            uuid.UUID
+	Payer         uuid.UUID // whose budget its texts are paid from: its own, or that of the campaign it escalates
 	Name          string
 	PageID        uuid.UUID
 	Topic         string
@@ -130,8 +132,15 @@ func (c Campaign) Define(by content.Sender) (*Definition, error) {
 	if err := fault.InvalidFields(slices.Concat(fieldsOf(whoErr), fieldsOf(whatErr), c.checkRoute(lanes, src), fieldsOf(whenErr), fieldsOf(thenErr))...); err != nil {
 		return nil, err
 	}
-	return &Definition{ID: c.ID, Name: c.Name, PageID: c.PageID, Topic: c.Topic, FallThrough: c.FallThrough,
+	return &Definition{ID: c.ID, Payer: c.payer(), Name: c.Name, PageID: c.PageID, Topic: c.Topic, FallThrough: c.FallThrough,
 		Transactional: c.Transactional, Audience: who, Route: lanes, Content: compiled, FollowUp: then, Warnings: append(warnings, thenWarnings...), Sender: by, Schedule: when}, nil
+}
+
+func (c Campaign) payer() uuid.UUID {
+	if c.EscalationOf != nil {
+		return *c.EscalationOf
+	}
+	return c.ID
 }
 
 // Template names the utility template of the campaign; both are "" when it has

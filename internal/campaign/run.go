@@ -109,6 +109,9 @@ func (s *Service) start(ctx context.Context, tx *db.Tx, c Campaign, def *Definit
 	if res.RowsAffected == 0 {
 		return errChanged
 	}
+	if err := s.openBudget(tx, &c); err != nil {
+		return err
+	}
 	if !def.EndsAt.IsZero() {
 		if err := s.queue.Insert(ctx, tx, queue.Order{Args: EndJob{c.ID}, At: def.EndsAt}); err != nil {
 			return err

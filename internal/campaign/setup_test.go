@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"beckon/internal/budget"
 	"beckon/internal/campaign"
 	"beckon/internal/channel"
 	"beckon/internal/content"
@@ -52,7 +53,7 @@ func setup(t *testing.T, d *db.DB) *bundle {
 	queue.Handle(q, 1, func(context.Context, queue.Job[campaign.EndJob]) error { return nil })
 	require.NoError(t, q.Open())
 	b.queue = q
-	b.Service = campaign.NewService(d, q, campaign.Settings{Channels: map[channel.Kind]bool{channel.Messenger: true, channel.SMS: true}, Sender: school, Now: b.now})
+	b.Service = campaign.NewService(d, q, campaign.Settings{Channels: map[channel.Kind]bool{channel.Messenger: true, channel.SMS: true}, Sender: school, Budgets: budget.NewStore(d, b.now), Now: b.now})
 	b.exec("INSERT INTO pages (id, facebook_page_id, name, access_token, created_at, updated_at) VALUES (?, '1', 'p', ?, ?, ?)", b.page, []byte{1}, noon, noon)
 	b.exec("INSERT INTO topics (slug, title, created_at, updated_at) VALUES ('courses', 'New courses', ?, ?)", noon, noon)
 	return b

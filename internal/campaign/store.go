@@ -24,6 +24,7 @@ import (
 type Settings struct {
 	Channels map[channel.Kind]bool // those that are set up
 	Sender   content.Sender        // who e-mails come from
+	Budgets  Budgets
 	Now      func() time.Time
 }
 
@@ -63,6 +64,7 @@ type Patch struct {
 	AllowedHours       json.RawMessage // null asks for the default
 	EscalateAfterHours *int            // 0 is never
 	FollowUp           json.RawMessage // a FollowUp; null is nothing
+	Budget             json.RawMessage // a JSON merge patch of what Budgets keeps; null is without limit
 	// AsOf, when set, is the UpdatedAt of the draft that the change was made
 	// from: one changed since is left alone.
 	AsOf time.Time
@@ -82,7 +84,7 @@ func (s *Service) Update(ctx context.Context, id uuid.UUID, p Patch) (Campaign, 
 		return c, nil, err
 	}
 	if c.State != Draft {
-		return c, nil, errFrozen
+		return s.rebudget(ctx, c, p)
 	}
 	if !p.AsOf.IsZero() && !p.AsOf.Equal(c.UpdatedAt) {
 		return c, nil, errChanged
@@ -90,7 +92,7 @@ func (s *Service) Update(ctx context.Context, id uuid.UUID, p Patch) (Campaign, 
 	return s.save(ctx, c, p, func(tx *db.Tx, c *Campaign) error {
 		res := tx.Model(&Campaign{}).Where("id = ? AND state = ? AND updated_at = ?", id, Draft, c.UpdatedAt).
 			Select("name", "page_id", "topic", "audience", "route", "content", "fall_through", "transactional",
-				"starts_at", "starts_local", "ends_at", "allowed_hours", "escalate_after_hours", "follow_up", "updated_at").
+				"starts_at", "starts_local", "ends_at", "allowed_hours", "escalate_after_hours", "follow_up", "budget", "updated_at").
 			UpdateColumns(c.touched(s.set.Now()))
 		if res.Error == nil && res.RowsAffected == 0 {
 			return errChanged
@@ -132,7 +134,11 @@ func (s *Service) save(ctx context.Context, c Campaign, p Patch, write func(*db.
 		if err != nil {
 			return err
 		}
-		if err := fault.InvalidFields(slices.Concat(c.checkText(), unknown, misfits, fieldsOf(defErr))...); err != nil {
+		budget, err := s.readBudget(tx, &c)
+		if err != nil {
+			return err
+		}
+		if err := fault.InvalidFields(slices.Concat(c.checkText(), unknown, misfits, budget, fieldsOf(defErr))...); err != nil {
 			return err
 		}
 		return write(tx, &c)
@@ -180,7 +186,7 @@ func (c *Campaign) apply(p Patch) error {
 	case p.Route != nil || slices.Equal(lanes, defaultRoute(old)): // the default follows the content
 		lanes = defaultRoute(src)
 	}
-	return errors.Join(store(&c.Content, src), store(&c.Route, lanes))
+	return errors.Join(store(&c.Content, src), store(&c.Route, lanes), c.patchBudget(p.Budget))
 }
 
 func set[T any](at, to *T) {

@@ -53,6 +53,9 @@ func (s *Service) Test(ctx context.Context, id uuid.UUID, t Trial) (Campaign, er
 		if err := tx.Create(&child).Error; err != nil {
 			return err
 		}
+		if err := s.set.Budgets.Set(tx, child.ID, ""); err != nil {
+			return err
+		}
 		return s.queue.Insert(ctx, tx, queue.Order{Args: PlanJob{child.ID}})
 	})
 	if err != nil {
@@ -74,6 +77,7 @@ func (s *Service) trialOf(c Campaign, t Trial, lanes []channel.Lane) (Campaign, 
 	}
 	now, before, child := s.set.Now(), justBefore(t.Contact), c
 	child.ID, child.TestOf, child.Audience, child.State = uuid.Must(uuid.NewV7()), &c.ID, "{}", Running
+	child.Budget = nil // who tests it wants to see the text
 	child.StartsAt, child.StartsLocal, child.EndsAt, child.EscalateAfterHours = nil, false, nil, 0
 	child.PlannedTo, child.PlannedUntil, child.PlannedAt = &before, &t.Contact, nil
 	child.StartedAt, child.FinishedAt, child.CreatedAt, child.UpdatedAt = &now, nil, now, now

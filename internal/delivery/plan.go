@@ -143,6 +143,16 @@ func (s *Store) EndBatch(tx *db.Tx, b Batch, as State) error {
 	return nil
 }
 
+// HoldBatch holds what of a batch waits, for a reason that ends some time.
+func (s *Store) HoldBatch(tx *db.Tx, b Batch, reason string) error {
+	err := tx.Exec(`UPDATE deliveries SET state = 'held', reason = ? WHERE `+inBatch+` AND `+due+` AND NOT (state = 'held' AND reason = ?)`,
+		reason, b.FirstID, b.LastID, b.CampaignID.String(), b.Lane, s.now(), reason).Error
+	if err != nil {
+		return fmt.Errorf("hold a batch: %w", err)
+	}
+	return nil
+}
+
 // FinishBatch marks a batch as worked off.
 func (s *Store) FinishBatch(tx *db.Tx, id uuid.UUID) error {
 	if err := tx.Exec("UPDATE batches SET finished_at = ? WHERE id = ?", s.now(), id).Error; err != nil {

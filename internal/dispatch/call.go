@@ -9,13 +9,29 @@ import (
 	"beckon/internal/delivery"
 )
 
-// call renders and sends. It stops in the middle when going ends.
-func (r *run) call(ctx, going context.Context) {
-	recipients := make([]campaign.Recipient, len(r.going))
-	for i, g := range r.going {
-		recipients[i] = r.engine.recipient(&g, r.batch.Lane)
+// compose renders the messages of those who are going.
+func (r *run) compose(all []going) letters {
+	recipients := make([]campaign.Recipient, len(all))
+	for i := range all {
+		recipients[i] = r.engine.recipient(&all[i], r.batch.Lane)
 	}
 	batch, refused := r.def.Compose(r.batch.Lane, r.page.Name, recipients)
+	return letters{batch, refused}
+}
+
+// letters are composed messages, and what came of those that could not be, or
+// must not be sent.
+type letters struct {
+	batch   channel.Batch
+	refused map[int64]channel.Result
+}
+
+// call renders and sends. It stops in the middle when going ends.
+func (r *run) call(ctx, going context.Context) {
+	if r.letters == nil {
+		r.letters = new(r.compose(r.going))
+	}
+	batch, refused := r.letters.batch, r.letters.refused
 	batch.Page, batch.Campaign = r.page, r.batch.CampaignID.String()
 	batch.Halted = func() bool { return going.Err() != nil }
 	batch.Turn = r.turns(ctx, going, batch.Messages)
@@ -27,8 +43,8 @@ func (r *run) call(ctx, going context.Context) {
 		r.engine.chunks.learn(r.batch.Lane, results, time.Since(began))
 	}
 	for _, g := range r.going {
-		res, ok := results[g.ID]
-		if !ok {
+		res, handed := results[g.ID]
+		if !handed {
 			res = refused[g.ID]
 		}
 		t := delivery.Try{Delivery: g.ID, N: g.Attempt, Lane: r.batch.Lane, Started: g.started}
@@ -36,7 +52,7 @@ func (r *run) call(ctx, going context.Context) {
 			id := g.person.tokenFor(r.batch.Lane)
 			t.TokenID = &id
 		}
-		r.results = append(r.results, settled{Try: t, contact: g.Contact, psid: g.person.psid, result: res})
+		r.results = append(r.results, settled{Try: t, contact: g.Contact, psid: g.person.psid, result: res, kept: !handed, paid: g.paid})
 	}
 }
 

@@ -25,6 +25,10 @@ func (r *run) claim(ctx context.Context, tx *db.Tx, s *step) error {
 	if ok, err := r.mayGo(tx, s); err != nil || !ok {
 		return err
 	}
+	if r.batch.Lane == channel.LaneSMS && s.scope.saving {
+		s.wait = budgetLook
+		return e.Ledger.HoldBatch(tx, r.batch, string(route.BudgetReached))
+	}
 	most, err := r.lease(tx, s)
 	if err != nil || most == 0 {
 		return err
@@ -46,7 +50,11 @@ func (r *run) claim(ctx context.Context, tx *db.Tx, s *step) error {
 	if err != nil {
 		return err
 	}
-	return r.move(ctx, tx, append(moves, lost...))
+	unpaid, err := r.pay(tx, s)
+	if err != nil {
+		return err
+	}
+	return r.move(ctx, tx, slices.Concat(moves, lost, unpaid))
 }
 
 // mayGo checks that the campaign still wants this.

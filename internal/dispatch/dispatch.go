@@ -43,6 +43,17 @@ type Lines interface {
 	Note(tx *db.Tx, g channel.Grant, campaign uuid.UUID, t channel.Tally) error
 }
 
+// Purse pays for texts out of what a campaign may spend on them.
+type Purse interface {
+	// Pay takes what texts cost before they are handed over, for a batch: one
+	// payment for each, in order.
+	Pay(tx *db.Tx, campaign, batch uuid.UUID, texts []channel.Text) ([]channel.Payment, error)
+	// Refund gives back what texts cost that were definitely not taken.
+	Refund(tx *db.Tx, campaign uuid.UUID, payments []channel.Payment) error
+	// Handed says that the batch has nothing on its way any more.
+	Handed(tx *db.Tx, batch uuid.UUID) error
+}
+
 // Parts are what the engine drives.
 type Parts struct {
 	DB        *db.DB
@@ -53,6 +64,7 @@ type Parts struct {
 	Ledger    *delivery.Store
 	Pages     Pages
 	Lines     Lines
+	Purse     Purse
 	Senders   map[channel.Kind]channel.Sender
 	// Link and Unsubscribe make a delivery's personal URLs.
 	Link        func(delivery int64) string
@@ -139,16 +151,21 @@ func (e *Engine) scope(q *gorm.DB, def *campaign.Definition) (scope, error) {
 	s := scope{page: def.PageID, topic: def.Topic, now: e.Now(), channels: e.channels, zoneOf: e.Campaigns.Zone, capable: map[channel.Lane]string{},
 		transactional: def.Transactional}
 	name, language := def.Template()
-	var found []struct{ TimeZone, Name, State, Template string }
-	err := q.Raw(`SELECT p.time_zone, COALESCE(c.name, '') AS name, COALESCE(c.state, '') AS state, COALESCE(t.status, '') AS template
-		FROM pages p LEFT JOIN capabilities c ON c.page_id = p.id
-		LEFT JOIN message_templates t ON t.page_id = p.id AND t.name = ? AND t.language = ? WHERE p.id = ?`, name, language, def.PageID).Scan(&found).Error
+	var found []struct {
+		TimeZone, Name, State, Template string
+		Spent, Waits                    bool
+	}
+	err := q.Raw(`SELECT p.time_zone, COALESCE(c.name, '') AS name, COALESCE(c.state, '') AS state, COALESCE(t.status, '') AS template,
+			b.reached_at IS NOT NULL AS spent, COALESCE(b.waits, FALSE) AS waits
+		FROM pages p LEFT JOIN capabilities c ON c.page_id = p.id LEFT JOIN budgets b ON b.campaign_id = ?
+		LEFT JOIN message_templates t ON t.page_id = p.id AND t.name = ? AND t.language = ? WHERE p.id = ?`, def.Payer, name, language, def.PageID).Scan(&found).Error
 	if err != nil {
 		return s, fmt.Errorf("read page: %w", err)
 	}
 	if len(found) == 0 {
 		return s, errNoPage
 	}
+	s.spent, s.saving = found[0].Spent && !found[0].Waits, found[0].Spent && found[0].Waits
 	s.pageZone, s.approved = found[0].TimeZone, found[0].Template == channel.TemplateApproved
 	for _, c := range found {
 		s.capable[channel.Lane(c.Name)] = c.State

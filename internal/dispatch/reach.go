@@ -32,6 +32,9 @@ type scope struct {
 	recurring bool
 	// transactional and approved are what lets the lane utility be used.
 	transactional, approved bool
+	// spent: the campaign's budget for texts is reached, and people go on to their
+	// next lane; saving: it is reached, and they wait for more.
+	spent, saving bool
 }
 
 // off reports whether Meta does not let the Page use the lane.
@@ -200,6 +203,7 @@ func (r *row) fill(p *person, s scope) {
 	x.RecurringOff, x.UtilityOff = s.off(channel.Recurring), s.off(channel.Utility)
 	x.Transactional, x.TemplateApproved = s.transactional, s.approved
 	x.Phone, x.SMSOff = r.phone.Valid, !s.channels[channel.SMS]
+	x.SMSSpent = s.spent
 	x.Email, x.EmailOff = r.email.Valid, !s.channels[channel.Email]
 }
 

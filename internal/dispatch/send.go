@@ -73,10 +73,12 @@ type step struct {
 	scope scope
 	grant channel.Grant // the turns of the sender for those going
 	going []going       // claimed and to be sent
-	taken int           // claimed, sent or not
-	due   int           // of the batch, when this run began; below 0 is not counted yet
-	dry   bool          // nothing more of the batch is due
-	wait  time.Duration // with nothing going: come back then; 0 is never, the batch is done
+	// letters are composed already where they are paid for by their length.
+	letters *letters
+	taken   int           // claimed, sent or not
+	due     int           // of the batch, when this run began; below 0 is not counted yet
+	dry     bool          // nothing more of the batch is due
+	wait    time.Duration // with nothing going: come back then; 0 is never, the batch is done
 }
 
 // going is a claimed delivery on its way to the provider.
@@ -84,6 +86,7 @@ type going struct {
 	delivery.Claimed
 	person  person
 	token   string
+	paid    channel.Payment // with SMS
 	started time.Time
 }
 
@@ -115,7 +118,7 @@ func (r *run) next(ctx context.Context, more bool) error {
 		s, err := r.transact(write, more)
 		if err == nil {
 			r.take(s)
-			return nil
+			return r.giveTurnsBack(write)
 		}
 		if len(r.results) == 0 || time.Since(began) > keepTrying {
 			return err
@@ -124,6 +127,14 @@ func (r *run) next(ctx context.Context, more bool) error {
 		more, r.again = false, true // the commit may have come through, with a claim that nobody knows of
 		time.Sleep(rest)
 	}
+}
+
+// giveTurnsBack returns a lease of which nothing is used.
+func (r *run) giveTurnsBack(ctx context.Context) error {
+	if len(r.going) > 0 || r.grant.Units == 0 {
+		return nil
+	}
+	return r.engine.Lines.Owe(ctx, r.grant, -r.grant.Units)
 }
 
 func (r *run) transact(ctx context.Context, more bool) (s step, err error) {
@@ -181,6 +192,11 @@ func (r *run) decideNext(ctx context.Context, tx *db.Tx, more bool) (s step, err
 // rest says when to come back to what is left of the batch, or ends it.
 func (r *run) rest(ctx context.Context, tx *db.Tx, s *step) error {
 	e := r.engine
+	if r.batch.Lane == channel.LaneSMS {
+		if err := e.Purse.Handed(tx, r.batch.ID); err != nil {
+			return err
+		}
+	}
 	if whole := r.claimed == r.batch.Size() && !r.back && !r.waits(); !whole {
 		left, sending, at, err := e.Ledger.Left(tx, r.batch, r.job)
 		if err != nil {
@@ -214,7 +230,9 @@ func (r *run) learn(tx *db.Tx) error {
 // tally is what the last chunk says of its sender.
 func (r *run) tally() (t channel.Tally) {
 	for _, s := range r.results {
-		t.Add(s.result)
+		if !s.kept {
+			t.Add(s.result)
+		}
 	}
 	return t
 }

@@ -28,6 +28,8 @@ type settled struct {
 	psid    string // with Messenger
 	result  channel.Result
 	late    bool // told after its batch was worked off
+	kept    bool // never handed over
+	paid    channel.Payment
 }
 
 // effects collects what a number of outcomes ask for, so that each kind of
@@ -64,6 +66,9 @@ func (e *Engine) settle(ctx context.Context, tx *db.Tx, def *campaign.Definition
 	}
 	moved, err := e.Ledger.Settle(tx, fx.ledger)
 	if err != nil {
+		return err
+	}
+	if err := e.Purse.Refund(tx, def.Payer, untaken(outcomes, moved)); err != nil {
 		return err
 	}
 	for s := range fx.onward {

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"beckon/internal/budget"
 	"beckon/internal/campaign"
 	"beckon/internal/channel"
 	"beckon/internal/channel/messenger"
@@ -57,10 +58,12 @@ type bundle struct {
 	campaigns *campaign.Service
 	ledger    *delivery.Store
 	lines     *line.Store
+	budgets   *budget.Store
 	engine    *dispatch.Engine
 	page      page.Page
 	marks     link.Coder
-	clock     atomic.Int64
+	clock     *atomic.Int64 // the clock that all nodes go by
+	providers string
 	count     int
 }
 
@@ -76,7 +79,7 @@ type options struct {
 
 func setup(t testing.TB, d *db.DB, o options) *bundle {
 	t.Helper()
-	b := &bundle{t: t, d: d}
+	b := &bundle{t: t, d: d, clock: new(atomic.Int64)}
 	b.clock.Store(time.Now().UnixMicro())
 	b.sim = simulator.New(simulator.Config{AppSecret: appSecret, Pages: map[string]string{graphPage: pageToken},
 		TwilioAccountSID: twilioSID, TwilioAuthToken: twilioAuth, SendGridKey: sendKey, Clock: b.now, Receipts: simulator.Receipts{Off: true}})
@@ -86,6 +89,29 @@ func setup(t testing.TB, d *db.DB, o options) *bundle {
 	deaf := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(deaf.Close)
 	b.sim.SetCallbackURL(deaf.URL)
+	b.wire(server.URL, o)
+	var err error
+	b.page, err = b.pages.Create(t.Context(), page.Draft{FacebookPageID: graphPage, Name: "School", Username: "school", AccessToken: pageToken})
+	require.NoError(t, err)
+	b.oneTime(page.Works)
+	_, err = b.tokens.CreateTopic(t.Context(), token.TopicDraft{Slug: "courses", Title: "New courses"})
+	require.NoError(t, err)
+	return b
+}
+
+// node is another node over the same database, with the same providers and clock.
+func (b *bundle) node(o options) *bundle {
+	b.t.Helper()
+	n := &bundle{t: b.t, d: b.d, sim: b.sim, page: b.page, clock: b.clock}
+	n.wire(b.providers, o)
+	return n
+}
+
+// wire makes the parts of one node.
+func (b *bundle) wire(providers string, o options) {
+	t, d := b.t, b.d
+	t.Helper()
+	b.providers = providers
 	box, err := seal.New(bytes.Repeat([]byte{9}, seal.MinSecret))
 	require.NoError(t, err)
 	log := slog.New(slog.DiscardHandler)
@@ -95,7 +121,7 @@ func setup(t testing.TB, d *db.DB, o options) *bundle {
 	b.recurring = token.NewRecurring(b.tokens, token.RecurringOptions{Queue: b.queue, Pages: b.pages})
 	b.ledger = delivery.NewStore(d, b.now)
 	b.contacts = contact.New(d, b.queue, box, contact.Options{Now: b.now, Grant: b.grant})
-	senders := senders(t, server.URL)
+	senders := senders(t, providers)
 	present := map[channel.Kind]bool{}
 	for kind, s := range senders {
 		present[kind] = true
@@ -104,7 +130,8 @@ func setup(t testing.TB, d *db.DB, o options) *bundle {
 		}
 	}
 	b.lines = line.NewStore(d, o.rates, b.now)
-	b.campaigns = campaign.NewService(d, b.queue, campaign.Settings{Channels: present, Now: b.now,
+	b.budgets = budget.NewStore(d, b.now)
+	b.campaigns = campaign.NewService(d, b.queue, campaign.Settings{Channels: present, Budgets: b.budgets, Now: b.now,
 		Sender: content.Sender{Name: "School", Postal: "1 Quay Street, Leeds LS1 1AA"}})
 	if o.size.Page == 0 {
 		o.size = dispatch.Sizes{Page: 50, Batch: 20, Parallel: 4}
@@ -112,18 +139,12 @@ func setup(t testing.TB, d *db.DB, o options) *bundle {
 	codes := link.NewCoder(box.Key("link"), link.PurposeLink)
 	b.marks = link.NewCoder(box.Key("link"), link.PurposeMark)
 	b.engine = dispatch.New(dispatch.Parts{DB: d, Queue: b.queue, Campaigns: b.campaigns, Contacts: b.contacts, Tokens: b.tokens, Ledger: b.ledger,
-		Pages: b.pages, Lines: b.lines, Senders: senders, Segments: sms.Segments, Log: log, Now: b.now, Wait: func(_ context.Context, d time.Duration) { b.advance(d + time.Microsecond) },
+		Pages: b.pages, Lines: b.lines, Purse: b.budgets, Senders: senders, Segments: sms.Segments, Log: log, Now: b.now, Wait: func(_ context.Context, d time.Duration) { b.advance(d + time.Microsecond) },
 		Link:        func(id int64) string { return "https://go.example.com/l/" + codes.Code(id) },
 		Unsubscribe: func(id int64) string { return "https://go.example.com/u/" + codes.Code(id) },
 		Mark:        b.marks.Code,
 	}, o.size)
 	require.NoError(t, b.queue.Open())
-	b.page, err = b.pages.Create(t.Context(), page.Draft{FacebookPageID: graphPage, Name: "School", Username: "school", AccessToken: pageToken})
-	require.NoError(t, err)
-	b.oneTime(page.Works)
-	_, err = b.tokens.CreateTopic(t.Context(), token.TopicDraft{Slug: "courses", Title: "New courses"})
-	require.NoError(t, err)
-	return b
 }
 
 // oneTime is what the operator says of one-time messages; unknown is that nothing is known.

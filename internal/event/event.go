@@ -28,6 +28,8 @@ const (
 	CampaignResumed   Type = "campaign.resumed"
 	CampaignFinished  Type = "campaign.finished"
 	CampaignCancelled Type = "campaign.cancelled"
+	BudgetReached     Type = "campaign.budget_reached"
+	BudgetChanged     Type = "campaign.budget_changed"
 	ThreadHeld        Type = "thread.held"
 	ThreadFreed       Type = "thread.freed"
 	ContactErased     Type = "contact.erased"
@@ -49,7 +51,7 @@ const (
 
 // Types returns every type there is.
 func Types() []Type {
-	return []Type{LineStopped, LineResumed, LineSlowed, CampaignStarted, CampaignPaused, CampaignResumed, CampaignFinished, CampaignCancelled, CaptureAnswered, CaptureConflict,
+	return []Type{LineStopped, LineResumed, LineSlowed, CampaignStarted, CampaignPaused, CampaignResumed, CampaignFinished, CampaignCancelled, BudgetReached, BudgetChanged, CaptureAnswered, CaptureConflict,
 		ThreadHeld, ThreadFreed, ContactErased, SuppressionAdded, SuppressionLifted, PageCapabilityChanged, PageHealthChanged, PageQuiet, RelayFailed, TemplateChanged,
 		TokenGranted, TokenExpiring, TokenExpired, TokenRevoked}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"beckon/internal/budget"
 	"beckon/internal/campaign"
 	"beckon/internal/channel"
 	"beckon/internal/channel/messenger"
@@ -126,7 +127,7 @@ func (b *bundle) wire(receiver channel.Receiver) {
 	pages := page.NewStore(b.d, box, b.now)
 	b.contacts = contact.New(b.d, b.queue, box, contact.Options{Now: b.now})
 	b.tokens, b.ledger = token.NewStore(b.d, box, b.now), delivery.NewStore(b.d, b.now)
-	b.services = campaign.NewService(b.d, b.queue, campaign.Settings{Channels: map[channel.Kind]bool{channel.Messenger: true, channel.SMS: true}, Now: b.now})
+	b.services = campaign.NewService(b.d, b.queue, campaign.Settings{Channels: map[channel.Kind]bool{channel.Messenger: true, channel.SMS: true}, Budgets: budget.NewStore(b.d, b.now), Now: b.now})
 	asks := token.NewService(b.tokens, token.Options{Pages: pages, Asker: b.sender})
 	b.codes = link.NewCoder(box.Key("link"), link.PurposeLink)
 	lines := line.NewStore(b.d, line.Rates{}, b.now)

@@ -23,6 +23,7 @@ const (
 	Suppressed    Reason = "suppressed"     // the address must not be sent to
 	NotConfigured Reason = "not_configured" // the lane is not set up or not known here
 	InsideWindow  Reason = "inside_window"  // reachable for free: no token is spent on them
+	BudgetReached Reason = "budget_reached" // the campaign has spent on texts what it may
 
 	TooSoon             Reason = "too_soon"              // the recurring token was used less than 48 hours ago
 	NotTransactional    Reason = "not_transactional"     // utility messages are for campaigns that are declared transactional
@@ -33,7 +34,7 @@ const (
 // Why picks.
 func Reasons() []Reason {
 	return []Reason{
-		Suppressed, OptedOut, NoConsent, InsideWindow, Blocked, ThreadHeld, CapabilityOff,
+		BudgetReached, Suppressed, OptedOut, NoConsent, InsideWindow, Blocked, ThreadHeld, CapabilityOff,
 		TemplateNotApproved, TooSoon, TokenExpired, NoToken, WindowClosed, NotTransactional, NotConfigured, NoAddress,
 	}
 }

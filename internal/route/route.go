@@ -46,6 +46,7 @@ type Reach struct {
 	SMSConsent, EmailConsent         string // "", Subscribed or Unsubscribed
 	PhoneSuppressed, EmailSuppressed bool
 	SMSOff, EmailOff                 bool // the channel is not set up here
+	SMSSpent                         bool // the campaign's budget for texts is reached
 }
 
 // Permit is a recurring token; its zero value is none.
@@ -95,7 +96,7 @@ func (r *Reach) closed(lane channel.Lane, now time.Time) Reason {
 	case channel.Recurring:
 		return r.recurringClosed(now)
 	case channel.LaneSMS:
-		return address{r.SMSOff, r.Phone, r.PhoneSuppressed, r.SMSConsent}.closed()
+		return r.smsClosed()
 	case channel.LaneEmail:
 		return address{r.EmailOff, r.Email, r.EmailSuppressed, r.EmailConsent}.closed()
 	}
@@ -186,6 +187,16 @@ func (r *Reach) permitClosed(now time.Time) Reason {
 		return TooSoon
 	}
 	return ""
+}
+
+// smsClosed names the budget last: it closes the lane for those whom a text would
+// have reached.
+func (r *Reach) smsClosed() Reason {
+	why := address{r.SMSOff, r.Phone, r.PhoneSuppressed, r.SMSConsent}.closed()
+	if why == "" && r.SMSSpent {
+		return BudgetReached
+	}
+	return why
 }
 
 // address is what SMS and e-mail have in common.

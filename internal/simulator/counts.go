@@ -19,7 +19,8 @@ type Count struct {
 	Repeated        []string         `json:"repeated"`     // recipients with more than one, sorted, the first thousand
 	Refused         map[string]int64 `json:"refused"`      // sends not accepted, by the provider's code
 	Callbacks       CallbackCount    `json:"callbacks"`
-	Tokens          *TokenCount      `json:"tokens,omitempty"` // Graph's alone
+	Tokens          *TokenCount      `json:"tokens,omitempty"`   // Graph's alone
+	Segments        int64            `json:"segments,omitempty"` // of the accepted messages; Twilio's alone
 }
 
 // TokenCount tells of one-time tokens since the start.
@@ -45,6 +46,7 @@ func (s *Simulator) Counts() Counts {
 	for p, d := range s.desks {
 		c := d.count()
 		c.Callbacks = s.callbackCount(p)
+		c.Segments = d.segments.Load()
 		if p == Graph {
 			c.Tokens = s.graph.tokenCount()
 		}
@@ -88,6 +90,7 @@ func (s *Simulator) Reset() {
 	for _, d := range s.desks {
 		d.requests.Store(0)
 		d.accepted.reset()
+		d.segments.Store(0)
 		d.refusedMu.Lock()
 		clear(d.refused)
 		d.refusedMu.Unlock()

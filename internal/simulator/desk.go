@@ -18,6 +18,7 @@ type desk struct {
 	faults   atomic.Pointer[Faults]
 	requests atomic.Int64
 	accepted *table[string, int]
+	segments atomic.Int64 // of the accepted texts
 
 	refusedMu sync.Mutex
 	refused   map[string]int64

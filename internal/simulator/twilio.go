@@ -152,6 +152,7 @@ func (t *twilio) accept(c *call, m *SMS) {
 		t.texts.with(m.To, func(all map[string][]*SMS) { all[m.To] = append(all[m.To], m) })
 	}
 	c.desk.accept(m.To)
+	c.desk.segments.Add(int64(m.Segments))
 	t.queueReceipts(c, m)
 }
 
