@@ -102,7 +102,7 @@ func (s *Service) rebudget(ctx context.Context, c Campaign, p Patch) (Campaign, 
 	if err := c.apply(p); err != nil {
 		return c, nil, err
 	}
-	def, err := c.Define(s.set.Sender)
+	def, err := s.Define(c)
 	if err != nil {
 		return c, nil, err
 	}

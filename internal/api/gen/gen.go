@@ -134,6 +134,8 @@ const (
 
 // Defines values for EventType.
 const (
+	EventTypeCampaignBudgetChanged EventType = "campaign.budget_changed"
+	EventTypeCampaignBudgetReached EventType = "campaign.budget_reached"
 	EventTypeCampaignCancelled     EventType = "campaign.cancelled"
 	EventTypeCampaignFinished      EventType = "campaign.finished"
 	EventTypeCampaignPaused        EventType = "campaign.paused"
@@ -1052,7 +1054,8 @@ type Event struct {
 	// (once, `BECKON_TOKEN_NOTICE` before its end: time to ask again), `token.expired` and `token.revoked` say what became
 	// of a permission (`token_id`, `topic`, `expires_at`). `template.status_changed`: Meta thinks otherwise of a message template
 	// (`template`, `language`, `status`). `capture.answered`: somebody gave an address that they were asked for; `capture.conflict`: another
-	// contact has it, so it was not stored (`capture_id`, `channel`).
+	// contact has it, so it was not stored (`capture_id`, `channel`). `campaign.budget_reached`: the campaign has spent on texts what it may
+	// (`sms_segments`, and `sms_amount` with `currency` where there is a price); `campaign.budget_changed` while it runs (`budget`).
 	Type EventType `json:"type"`
 }
 
@@ -1079,7 +1082,8 @@ type EventList struct {
 // (once, `BECKON_TOKEN_NOTICE` before its end: time to ask again), `token.expired` and `token.revoked` say what became
 // of a permission (`token_id`, `topic`, `expires_at`). `template.status_changed`: Meta thinks otherwise of a message template
 // (`template`, `language`, `status`). `capture.answered`: somebody gave an address that they were asked for; `capture.conflict`: another
-// contact has it, so it was not stored (`capture_id`, `channel`).
+// contact has it, so it was not stored (`capture_id`, `channel`). `campaign.budget_reached`: the campaign has spent on texts what it may
+// (`sms_segments`, and `sms_amount` with `currency` where there is a price); `campaign.budget_changed` while it runs (`budget`).
 type EventType string
 
 // FieldError defines model for FieldError.
@@ -1202,7 +1206,7 @@ type LaneReach struct {
 	Lane Lane `json:"lane"`
 	Open bool `json:"open"`
 
-	// Reason Why it is closed: `no_address`, `blocked`, `window_closed`, `no_token`, `token_expired`, `capability_off`, `no_consent`, `unsubscribed`, `suppressed`, `not_configured`, `inside_window`, `thread_held` (another app or a human is talking with the person), `too_soon` (the recurring token was used less than 48 hours ago), `not_transactional` or `template_not_approved`.
+	// Reason Why it is closed: `no_address`, `blocked`, `window_closed`, `no_token`, `token_expired`, `capability_off`, `no_consent`, `unsubscribed`, `suppressed`, `not_configured`, `inside_window`, `thread_held` (another app or a human is talking with the person), `too_soon` (the recurring token was used less than 48 hours ago), `not_transactional`, `template_not_approved` or `budget_reached`.
 	Reason *string `json:"reason"`
 }
 
