@@ -123,7 +123,7 @@ func (b *Batch) Silent(i int) bool { return b.Silenced != nil && b.Silenced(i) }
 // LeftOut is what came of a message to a person who refused after the batch was
 // made.
 func LeftOut() Result {
-	return Result{Outcome: TryLater, Detail: "not sent: the person refused in the meantime"}
+	return Result{Outcome: TryLater, Unwanted: true, Detail: "not sent: the person refused in the meantime"}
 }
 
 // Outcome says what to do next after a try. It is a closed set.
@@ -157,6 +157,7 @@ type Result struct {
 	Unreached  bool          // with TryLater: there was no connection to the provider
 	Elsewhere  bool          // with TryLater: another app holds the person's thread
 	Soft       bool          // with Refused: the address did not work this time, which is counted
+	Unwanted   bool          // with TryLater: the person refused in the meantime, so somebody decides again at once
 	Load       int           // percent of the provider's limit that is used up, with any outcome; 0 when not said
 }
 
@@ -213,6 +214,12 @@ const (
 	StatusRoles   = "roles"
 )
 
+// The statuses of texts from people, by SMS.
+const (
+	StatusReview   = "review"   // with EventMessage: the person seems to want no more texts, which somebody should look at
+	StatusAnswered = "answered" // with EventHelp: the provider answers it by itself
+)
+
 // How a person refused SMS or e-mail: with EventStop and EventStart.
 const (
 	ByStop        = "stop"        // answered STOP
@@ -254,6 +261,7 @@ type Event struct {
 	MID         string    // id of the inbound message, when there is one
 	Payload     string    // payload of a button, quick reply or opt-in
 	Text        string    // what the person wrote
+	Attachments int       // how many pictures and files came with it; SMS
 	Ref         string    // m.me ref the person came with
 	QuickReply  bool      // Payload is that of a quick reply
 	Token       string    // token of an opt-in, and of one that is stopped or resumed

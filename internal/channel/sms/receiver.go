@@ -4,7 +4,6 @@ import (
 	"net/url"
 	"path"
 	"strconv"
-	"strings"
 
 	"beckon/internal/channel"
 	"beckon/internal/fault"
@@ -13,7 +12,10 @@ import (
 const signatureHeader = "X-Twilio-Signature"
 
 // Receiver understands Twilio's callbacks. It implements channel.Receiver.
-type Receiver struct{ token string }
+type Receiver struct {
+	token string
+	words lexicon
+}
 
 // NewReceiver returns a receiver. It refuses to start without an auth token:
 // an empty key would make forging signatures easy.
@@ -21,7 +23,7 @@ func NewReceiver(s Settings) (*Receiver, error) {
 	if s.AuthToken == "" {
 		return nil, invalid("credentials", "The Twilio auth token is not set.")
 	}
-	return &Receiver{token: s.AuthToken}, nil
+	return &Receiver{token: s.AuthToken, words: newLexicon(s.StopWords)}, nil
 }
 
 // Headers names what Verify needs.
@@ -41,11 +43,14 @@ func (r *Receiver) Verify(cb channel.Callback) error {
 }
 
 // Events reads a status callback: one event, whose delivery is the last part
-// of the path. A text from a person gives EventOther; Inbound reads it.
+// of the path. Or it reads a text from a person, see InboundPath.
 func (r *Receiver) Events(cb channel.Callback) ([]channel.Event, error) {
 	form, err := url.ParseQuery(string(cb.Body))
 	if err != nil {
 		return nil, fault.New(fault.Malformed, "unreadable_event", "Cannot read the form.")
+	}
+	if inbound(cb) {
+		return one(r.heard(form))
 	}
 	e := channel.Event{Kind: statusKind(form.Get("MessageStatus")), Delivery: lastNumber(cb.URL)}
 	if sid := form.Get("MessageSid"); sid != "" {
@@ -53,6 +58,13 @@ func (r *Receiver) Events(cb channel.Callback) ([]channel.Event, error) {
 	}
 	if e.Kind == channel.EventFailed {
 		e.Outcome, e.Code = failure(form.Get("ErrorCode"), form.Get("From"))
+	}
+	return []channel.Event{e}, nil
+}
+
+func one(e channel.Event, err error) ([]channel.Event, error) {
+	if err != nil {
+		return nil, err
 	}
 	return []channel.Event{e}, nil
 }
@@ -95,52 +107,4 @@ func lastNumber(publicURL string) int64 {
 		return 0
 	}
 	return n
-}
-
-// Wish is what an inbound text asks for beyond being a text.
-type Wish string
-
-// The wishes that carriers oblige everybody to honour.
-const (
-	NoWish Wish = ""
-	Stop   Wish = "stop"
-	Start  Wish = "start"
-	Help   Wish = "help"
-)
-
-// Inbound is a text that a person sent to us. Twilio answers the keywords
-// itself; sending a confirmation of our own would be a second one.
-type Inbound struct {
-	MessageSID string
-	From, To   string // E.164
-	Text       string
-	Wish       Wish
-}
-
-// ReadInbound reads a verified inbound callback.
-func ReadInbound(cb channel.Callback) (Inbound, error) {
-	form, err := url.ParseQuery(string(cb.Body))
-	if err != nil || form.Get("From") == "" || form.Get("MessageSid") == "" {
-		return Inbound{}, fault.New(fault.Malformed, "unreadable_event", "The form is not an inbound message.")
-	}
-	in := Inbound{MessageSID: form.Get("MessageSid"), From: form.Get("From"), To: form.Get("To"), Text: form.Get("Body")}
-	in.Wish = wish(form.Get("OptOutType"), in.Text)
-	return in, nil
-}
-
-// wish trusts Twilio's own reading where it gives one (Advanced Opt-Out), and
-// else knows the keywords that Twilio acts upon.
-func wish(optOutType, text string) Wish {
-	if optOutType == "" {
-		optOutType = text
-	}
-	switch strings.ToUpper(strings.Trim(optOutType, " \t\r\n.!\"'")) {
-	case "STOP", "STOPALL", "UNSUBSCRIBE", "END", "QUIT", "REVOKE", "OPTOUT", "CANCEL":
-		return Stop
-	case "START", "UNSTOP":
-		return Start
-	case "HELP", "INFO":
-		return Help
-	}
-	return NoWish
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"beckon/internal/channel"
-	"beckon/internal/channel/sms"
 	"beckon/internal/fault"
 )
 
@@ -68,39 +67,4 @@ func TestEventsWithoutANumberInTheAddress(t *testing.T) {
 	require.Zero(t, events[0].Delivery)
 	_, err = newReceiver(t).Events(channel.Callback{Body: []byte("a=%zz")})
 	require.True(t, fault.Is(err, fault.Malformed))
-}
-
-func TestReadInboundKnowsTheKeywords(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		optOutType, text string
-		want             sms.Wish
-	}{
-		{"", "STOP", sms.Stop},
-		{"", " stop. ", sms.Stop},
-		{"", "Unsubscribe", sms.Stop},
-		{"", "revoke", sms.Stop},
-		{"", "please stop sending", sms.NoWish},
-		{"STOP", "ARRET", sms.Stop},
-		{"START", "oui", sms.Start},
-		{"", "unstop", sms.Start},
-		{"HELP", "aide", sms.Help},
-		{"", "info", sms.Help},
-		{"", "Thanks!", sms.NoWish},
-		{"", "", sms.NoWish},
-	} {
-		in, err := sms.ReadInbound(callback("/webhooks/twilio/inbound", url.Values{
-			"MessageSid": {"SM5"}, "From": {phone}, "To": {"+15005550006"}, "Body": {c.text}, "OptOutType": {c.optOutType},
-		}))
-		require.NoError(t, err)
-		require.Equal(t, sms.Inbound{MessageSID: "SM5", From: phone, To: "+15005550006", Text: c.text, Wish: c.want}, in)
-	}
-}
-
-func TestReadInboundRefusesAnythingElse(t *testing.T) {
-	t.Parallel()
-	for _, body := range []string{"", "a=%zz", "MessageSid=SM1", "From=%2B1"} {
-		_, err := sms.ReadInbound(channel.Callback{Body: []byte(body)})
-		require.True(t, fault.Is(err, fault.Malformed), body)
-	}
 }

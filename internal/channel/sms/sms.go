@@ -41,6 +41,7 @@ type Settings struct {
 	MessagingServiceSID string        // the sender: this, or From, or both
 	From                string        //
 	CallbackURL         string        // our public address; without it no status comes back
+	StopWords           []string      // texts that mean STOP, beside those known in many languages
 	Timeout             time.Duration // of one call; 0 takes 15 s
 	Concurrency         int           // calls in flight per Send; 0 takes 32
 }
