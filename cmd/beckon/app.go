@@ -28,6 +28,7 @@ import (
 	"beckon/internal/line"
 	"beckon/internal/link"
 	"beckon/internal/loop"
+	"beckon/internal/optout"
 	"beckon/internal/page"
 	"beckon/internal/privacy"
 	"beckon/internal/profile"
@@ -70,6 +71,7 @@ type app struct {
 	inbox     *webhook.Inbox
 	threads   *thread.Service
 	privacy   *privacy.Service
+	optOuts   *optout.Service
 	relay     *relay.Relay
 	clicks    *delivery.Clicks
 	channels  channels
@@ -159,11 +161,13 @@ func (a *app) wireEngine() {
 	a.wireSelfTests()
 	a.wireProfiles()
 	a.wireLoop(links)
+	a.wireOptOuts()
 	a.relay = relay.New(a.db, a.queue, relay.Settings{URL: a.config.RelayURL, Log: a.log, Now: now})
 	a.inbox = webhook.New(webhook.Parts{
 		DB: a.db, Queue: a.queue, Receivers: a.channels.receivers, Contacts: a.contacts, Tokens: a.tokens, Ledger: a.ledger,
 		Links: links, Marks: marks, PageByGraph: a.pageByGraph, Late: a.late,
 		Listeners: []webhook.Listener{a.health, a.recurring, a.templates, a.threads, a.privacy, a.selfTests, a.profiles, a.captures, a.loop},
+		LinkBack:  []webhook.Listener{a.optOuts},
 		Relay:     a.relay.Keep, KeepBodies: a.config.KeepBodies, Log: a.log, Now: now,
 	})
 	a.optIns.Register(a.queue)
@@ -229,8 +233,8 @@ func (a *app) handler() (http.Handler, error) {
 	return api.New(api.Parts{
 		Contract: contract, DB: a.db, Box: a.box, Keys: a.keys, Answers: a.answers, Log: a.log, Now: now, ImportLimit: a.config.MaxImport,
 		Contacts: a.contacts, Pages: a.pages, Health: a.health, Tokens: a.tokens, OptIns: a.optIns, Recurring: a.recurring, Templates: a.templates, SelfTests: a.selfTests, Campaigns: a.campaigns, Engine: a.engine,
-		Ledger: a.ledger, Lines: a.lines, Budgets: a.budgets, Events: a.events, Loop: a.loop, Captures: a.captures, Inbox: a.inbox, Clicks: a.clicks, Links: a.coder(link.PurposeLink), Unsubscribes: a.coder(link.PurposeUnsubscribe),
-		MetaVerify: a.channels.verify(), Upload: a.channels.upload(), PublicURL: a.config.PublicURL, Waiting: a.waiting,
+		Ledger: a.ledger, Lines: a.lines, Budgets: a.budgets, Events: a.events, Loop: a.loop, Captures: a.captures, Inbox: a.inbox, OptOuts: a.optOuts, Clicks: a.clicks, Links: a.coder(link.PurposeLink), Unsubscribes: a.coder(link.PurposeUnsubscribe),
+		MetaVerify: a.channels.verify(), Upload: a.channels.upload(), PublicURL: a.config.PublicURL, SMSHelp: a.config.Twilio.HelpText, Waiting: a.waiting,
 		Threads: a.threads, Privacy: a.privacy,
 	})
 }

@@ -55,7 +55,7 @@ func openMessenger(c Config, out *channels) (err error) {
 // sms is what the SMS channel is set up with.
 func (c Config) sms() sms.Settings {
 	return sms.Settings{APIURL: c.Twilio.URL, AccountSID: c.Twilio.AccountSID, AuthToken: c.Twilio.AuthToken,
-		MessagingServiceSID: c.Twilio.MessagingService, From: c.Twilio.From, CallbackURL: c.PublicURL}
+		MessagingServiceSID: c.Twilio.MessagingService, From: c.Twilio.From, CallbackURL: c.PublicURL, StopWords: c.Twilio.StopWords}
 }
 
 func openSMS(c Config, out *channels) error {

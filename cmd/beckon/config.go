@@ -40,6 +40,7 @@ type Config struct {
 	UnknownGrace time.Duration `env:"BECKON_UNKNOWN_GRACE" envDefault:"24h"`
 	JobTimeout   time.Duration `env:"BECKON_JOB_TIMEOUT" envDefault:"30s"`
 	KeepBodies   bool          `env:"BECKON_KEEP_CALLBACKS" envDefault:"false"`
+	KeepTexts    bool          `env:"BECKON_KEEP_TEXTS" envDefault:"false"`
 	RelayURL     string        `env:"BECKON_RELAY_URL"`
 	DeleteWords  []string      `env:"BECKON_DELETE_WORDS"`
 	SoftBounces  int           `env:"BECKON_SOFT_BOUNCES" envDefault:"3"`
@@ -83,6 +84,9 @@ type Twilio struct {
 	AuthToken        string `env:"TWILIO_AUTH_TOKEN"`
 	MessagingService string `env:"TWILIO_MESSAGING_SERVICE_SID"`
 	From             string `env:"TWILIO_FROM"`
+
+	StopWords []string `env:"BECKON_STOP_WORDS"`
+	HelpText  string   `env:"SMS_HELP_TEXT"`
 }
 
 // Mail is the e-mail account. E-mail is absent without its key.
@@ -296,7 +300,7 @@ func checkTwilio(c *Config) []string {
 	if t.AccountSID != "" && t.MessagingService == "" && t.From == "" {
 		out = append(out, "TWILIO_MESSAGING_SERVICE_SID or TWILIO_FROM must be set for SMS")
 	}
-	return orTry(c, out, openSMS)
+	return orTry(c, append(out, checkTexts(c)...), openSMS)
 }
 
 func checkMail(c *Config) []string {

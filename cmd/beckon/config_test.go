@@ -6,6 +6,7 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,6 +76,9 @@ func mistakes() map[string]string {
 		"BECKON_RELAY_URL=https://user:hushhush@example.com/hook": "BECKON_RELAY_URL must be an http or https URL",
 		"META_GRAPH_URL=https://user:hushhush@example.com":        "META_GRAPH_URL must be an http or https URL without query",
 		"BECKON_DELETE_WORDS=hushhush,,hushhush":                  "BECKON_DELETE_WORDS must be at most 50 phrases of 1 to 100 characters",
+		"BECKON_STOP_WORDS=hushhush,,hushhush":                    "BECKON_STOP_WORDS must be at most 50 phrases of 1 to 100 characters",
+		"SMS_HELP_TEXT=" + strings.Repeat("hushhush", 201):        "SMS_HELP_TEXT must have at most 1600 characters",
+		"BECKON_KEEP_TEXTS=hushhush":                              "BECKON_KEEP_TEXTS must be true or false",
 		"META_GRAPH_VERSION=25":                                   "META_GRAPH_VERSION must look like v25.0",
 		"META_APP_SECRET=hushhush":                                "META_APP_SECRET and META_VERIFY_TOKEN must be set together",
 		"TWILIO_ACCOUNT_SID=hushhush":                             "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN must be set together",

@@ -14,7 +14,6 @@ import (
 	"beckon"
 	"beckon/internal/channel"
 	"beckon/internal/contact"
-	"beckon/internal/db"
 	"beckon/internal/delivery"
 	"beckon/internal/link"
 )
@@ -118,11 +117,7 @@ func (s *Server) unsubscribe(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	err = s.DB.Transact(ctx, func(tx *db.Tx) error {
-		return s.Contacts.Suppress(ctx, tx, []contact.Silence{{Channel: channel.Email, ContactID: home.ContactID,
-			Reason: contact.ReasonUnsubscribe, Source: "link"}})
-	})
-	if err != nil {
+	if err := s.OptOuts.Refuse(ctx, channel.Email, home.ContactID, contact.ReasonUnsubscribe); err != nil {
 		return err
 	}
 	return s.leaf(c, http.StatusOK, "unsubscribed.html", home)

@@ -21,6 +21,7 @@ import (
 	"beckon/internal/line"
 	"beckon/internal/link"
 	"beckon/internal/loop"
+	"beckon/internal/optout"
 	"beckon/internal/page"
 	"beckon/internal/privacy"
 	"beckon/internal/seal"
@@ -59,6 +60,7 @@ type Parts struct {
 	Loop      *loop.Loop
 	Captures  *capture.Service
 	Inbox     *webhook.Inbox
+	OptOuts   *optout.Service
 	Threads   *thread.Service
 	Privacy   *privacy.Service
 	Clicks    *delivery.Clicks
@@ -69,6 +71,7 @@ type Parts struct {
 	MetaVerify func(mode, token, challenge string) (string, error)
 	// Upload has Meta keep a file for a Page; nil without Messenger.
 	Upload    func(ctx context.Context, page channel.Page, kind, address string) (id string, r channel.Result)
+	SMSHelp   string // what who texts HELP is answered; "" leaves it to Twilio
 	PublicURL string // where providers call us, without a slash at the end
 	// Waiting says in a sentence what the program waits for before it is ready;
 	// "" is nothing. It may be nil.

@@ -40,6 +40,7 @@ func (s *Server) byHand(e *echo.Echo) {
 	e.GET("/webhooks/messenger", s.verifyMessenger)
 	e.POST("/webhooks/messenger", s.receiveMessenger)
 	e.POST("/webhooks/twilio/status/:delivery", s.receiveTwilio)
+	e.POST("/webhooks/twilio/inbound", s.receiveText)
 	e.POST("/webhooks/sendgrid", s.receiveSendGrid)
 	e.POST("/webhooks/facebook/data-deletion", s.requestDeletion)
 	e.GET("/deletion/:code", s.showDeletion)

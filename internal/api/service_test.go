@@ -41,6 +41,7 @@ import (
 	"beckon/internal/line"
 	"beckon/internal/link"
 	"beckon/internal/loop"
+	"beckon/internal/optout"
 	"beckon/internal/page"
 	"beckon/internal/privacy"
 	"beckon/internal/queue"
@@ -167,7 +168,7 @@ func newService(t *testing.T, d *db.DB, absent ...channel.Kind) *service {
 	s.queue = queue.New(d, log)
 	s.keys = NewKeys(d, s.clock.Now)
 	s.key = s.newKey(Admin)
-	p := Parts{Contract: s.contract, DB: d, Box: box, Keys: s.keys, Log: log, Now: s.clock.Now, ImportLimit: importLimit, PublicURL: publicURL}
+	p := Parts{Contract: s.contract, DB: d, Box: box, Keys: s.keys, Log: log, Now: s.clock.Now, ImportLimit: importLimit, PublicURL: publicURL, SMSHelp: helpText}
 	p.Pages, p.Tokens = page.NewStore(d, box, s.clock.Now), token.NewStore(d, box, s.clock.Now)
 	p.Lines, p.Events = line.NewStore(d, line.Rates{Messenger: 15, SMS: 1}, s.clock.Now), event.NewStore(d, s.clock.Now)
 	meta := graph(t, s.clock.Now)
@@ -238,9 +239,11 @@ func (s *service) wireChannels(p *Parts, log *slog.Logger, absent []channel.Kind
 		Mark:        s.marks.Code,
 		Segments:    sms.Segments, Log: log, Now: s.clock.Now,
 	}, dispatch.Sizes{Page: 3, Batch: 2, Parallel: 1})
+	p.OptOuts = optout.New(optout.Parts{DB: p.DB, Queue: s.queue, Contacts: p.Contacts, Box: p.Box, KeepTexts: true, Now: s.clock.Now})
 	p.Inbox = webhook.New(webhook.Parts{
 		DB: p.DB, Queue: s.queue, Receivers: receivers, Contacts: p.Contacts, Tokens: p.Tokens, Ledger: p.Ledger, Links: p.Links, Marks: s.marks,
 		PageByGraph: pagesByGraph(p.Pages), Late: func(context.Context, channel.Kind, []channel.Event) error { return nil }, Log: log, Now: s.clock.Now,
+		LinkBack: []webhook.Listener{p.OptOuts},
 	})
 }
 

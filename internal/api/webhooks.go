@@ -40,19 +40,38 @@ func (s *Server) receiveTwilio(c echo.Context) error {
 
 // receiveSendGrid serves POST /webhooks/sendgrid.
 func (s *Server) receiveSendGrid(c echo.Context) error {
-	if err := s.receive(c, channel.Email); err != nil {
+	if _, err := s.heed(c, channel.Email); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)
 }
 
-// receive stores a callback as it came. The signature covers the public URL
-// byte for byte, so it is never taken apart and put together again.
+// receive stores a callback as it came.
 func (s *Server) receive(c echo.Context, kind channel.Kind) error {
+	cb, err := s.callback(c, kind)
+	if err != nil {
+		return err
+	}
+	return s.Inbox.Accept(c.Request().Context(), kind, cb)
+}
+
+// heed is receive for callbacks in which people may refuse: that holds before they
+// are answered.
+func (s *Server) heed(c echo.Context, kind channel.Kind) ([]channel.Event, error) {
+	cb, err := s.callback(c, kind)
+	if err != nil {
+		return nil, err
+	}
+	return s.Inbox.Heed(c.Request().Context(), kind, cb)
+}
+
+// callback reads a callback. The signature covers the public URL byte for byte, so
+// it is never taken apart and put together again.
+func (s *Server) callback(c echo.Context, kind channel.Kind) (channel.Callback, error) {
 	req := c.Request()
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
-		return readError(err)
+		return channel.Callback{}, readError(err)
 	}
 	cb := channel.Callback{URL: s.PublicURL + req.RequestURI, Header: map[string]string{"Content-Type": req.Header.Get("Content-Type")}, Body: body}
 	if receiver := s.Inbox.Receivers[kind]; receiver != nil {
@@ -60,5 +79,5 @@ func (s *Server) receive(c echo.Context, kind channel.Kind) error {
 			cb.Header[name] = req.Header.Get(name)
 		}
 	}
-	return s.Inbox.Accept(req.Context(), kind, cb)
+	return cb, nil
 }

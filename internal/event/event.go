@@ -35,6 +35,10 @@ const (
 	ContactErased     Type = "contact.erased"
 	SuppressionAdded  Type = "suppression.added"
 	SuppressionLifted Type = "suppression.lifted"
+	ContactOptedOut   Type = "contact.opted_out"
+	ContactOptedIn    Type = "contact.opted_in"
+	SMSReceived       Type = "sms.received"
+	SMSReview         Type = "sms.review"
 	CaptureAnswered   Type = "capture.answered"
 	CaptureConflict   Type = "capture.conflict"
 	TokenGranted      Type = "token.granted"
@@ -53,6 +57,7 @@ const (
 func Types() []Type {
 	return []Type{LineStopped, LineResumed, LineSlowed, CampaignStarted, CampaignPaused, CampaignResumed, CampaignFinished, CampaignCancelled, BudgetReached, BudgetChanged, CaptureAnswered, CaptureConflict,
 		ThreadHeld, ThreadFreed, ContactErased, SuppressionAdded, SuppressionLifted, PageCapabilityChanged, PageHealthChanged, PageQuiet, RelayFailed, TemplateChanged,
+		ContactOptedOut, ContactOptedIn, SMSReceived, SMSReview,
 		TokenGranted, TokenExpiring, TokenExpired, TokenRevoked}
 }
 

@@ -144,6 +144,8 @@ const (
 	EventTypeCaptureAnswered       EventType = "capture.answered"
 	EventTypeCaptureConflict       EventType = "capture.conflict"
 	EventTypeContactErased         EventType = "contact.erased"
+	EventTypeContactOptedIn        EventType = "contact.opted_in"
+	EventTypeContactOptedOut       EventType = "contact.opted_out"
 	EventTypeLineResumed           EventType = "line.resumed"
 	EventTypeLineSlowed            EventType = "line.slowed"
 	EventTypeLineStopped           EventType = "line.stopped"
@@ -151,6 +153,8 @@ const (
 	EventTypePageHealthChanged     EventType = "page.health_changed"
 	EventTypePageQuiet             EventType = "page.quiet"
 	EventTypeRelayFailed           EventType = "relay.failed"
+	EventTypeSMSReceived           EventType = "sms.received"
+	EventTypeSMSReview             EventType = "sms.review"
 	EventTypeSuppressionAdded      EventType = "suppression.added"
 	EventTypeSuppressionLifted     EventType = "suppression.lifted"
 	EventTypeTemplateStatusChanged EventType = "template.status_changed"
@@ -1046,7 +1050,11 @@ type Event struct {
 	// human holds the contact's thread on the page, which is left alone (`held_until`); `thread.freed`: not any more.
 	// `contact.erased`: a contact was erased (`external_id`, when it had one that cannot be an address): other systems
 	// should do the same. `suppression.added`, `suppression.lifted`: an address that a contact holds must not be sent to, or not for this
-	// reason any more (`suppression_id`, `channel`, `reason`); of addresses that nobody holds they tell only what was asked for one by one. `page.capability_changed`: it is known now whether Meta lets a page do
+	// reason any more (`suppression_id`, `channel`, `reason`); of addresses that nobody holds they tell only what was asked for one by one.
+	// `contact.opted_out`: a person refused a channel (`channel`; `reason`: `stop`, `unsubscribe` or `complaint`);
+	// `contact.opted_in`: they took that back. `sms.received`: a contact sent a text that is no keyword (`text_id`, and `attachments`: how many);
+	// `sms.review`: one that seems to ask for no more texts: a person should read it at Twilio, or in the contact's timeline, and decide.
+	// `page.capability_changed`: it is known now whether Meta lets a page do
 	// something (`capability`, `state`, `was`, `how`). `page.health_changed`: a page has other problems than before (`problems`,
 	// `was`: codes as in its `health`). `page.quiet`: Meta sent no event of a page for its `quiet_hours`. `relay.failed`:
 	// webhooks that another program did not take for a day were given up (`webhooks`: how many, `problem`: what came of
@@ -1074,7 +1082,11 @@ type EventList struct {
 // human holds the contact's thread on the page, which is left alone (`held_until`); `thread.freed`: not any more.
 // `contact.erased`: a contact was erased (`external_id`, when it had one that cannot be an address): other systems
 // should do the same. `suppression.added`, `suppression.lifted`: an address that a contact holds must not be sent to, or not for this
-// reason any more (`suppression_id`, `channel`, `reason`); of addresses that nobody holds they tell only what was asked for one by one. `page.capability_changed`: it is known now whether Meta lets a page do
+// reason any more (`suppression_id`, `channel`, `reason`); of addresses that nobody holds they tell only what was asked for one by one.
+// `contact.opted_out`: a person refused a channel (`channel`; `reason`: `stop`, `unsubscribe` or `complaint`);
+// `contact.opted_in`: they took that back. `sms.received`: a contact sent a text that is no keyword (`text_id`, and `attachments`: how many);
+// `sms.review`: one that seems to ask for no more texts: a person should read it at Twilio, or in the contact's timeline, and decide.
+// `page.capability_changed`: it is known now whether Meta lets a page do
 // something (`capability`, `state`, `was`, `how`). `page.health_changed`: a page has other problems than before (`problems`,
 // `was`: codes as in its `health`). `page.quiet`: Meta sent no event of a page for its `quiet_hours`. `relay.failed`:
 // webhooks that another program did not take for a day were given up (`webhooks`: how many, `problem`: what came of
