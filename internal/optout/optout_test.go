@@ -241,7 +241,7 @@ func TestTheSameWordAgainIsToldOnce(t *testing.T) {
 		require.Equal(t, []string{"contact.opted_out sms stop"}, b.told())
 		require.Equal(t, 3, b.count("texts"))
 
-		list, _, err := b.contacts.Suppressions(t.Context(), channel.SMS, "", uuid.Nil, 10)
+		list, _, err := b.contacts.Suppressions(t.Context(), contact.SuppressionFilter{}, uuid.Nil, 10)
 		require.NoError(t, err)
 		require.NoError(t, b.contacts.Lift(t.Context(), list[0].ID))
 		stop.At = stop.At.Add(time.Hour)
