@@ -49,7 +49,8 @@ func tour() []step {
 		{"POST", "/v1/opt-in-requests", `{"contact_id":"{amy}","page_id":"{page}","topic":"courses"}`, "", nil},
 		{"POST", "/v1/campaigns", `{"name":"Spring courses","page_id":"{page}","topic":"courses","audience":{"field":"external_id","op":"exists"},
 			"content":{"messenger":{"text":"Hi {{ contact.first_name }}, want the list?","buttons":[{"type":"postback","title":"Yes please","payload":"YES"}]},
-			"sms":{"text":"Courses: {{ link }}"},"email":{"subject":"Spring courses","text":"See {{ link }}"}}}`, "campaign", nil},
+			"sms":{"text":"Courses: {{ link }}"},"email":{"subject":"Spring courses","layout":"none",
+			"text":"See {{ link }}\n\nUnsubscribe: {{ unsubscribe_url }}\n{{ sender.name }}, {{ sender.postal_address }}"}}}`, "campaign", nil},
 		{"POST", "/v1/campaigns/{campaign}/preview", "", "", nil},
 		{"POST", "/v1/campaigns/{campaign}/start", "", "", func(s *service) { s.work() }},
 		{"PATCH", "/v1/campaigns/{campaign}", `{"name":"Too late"}`, "", func(s *service) {

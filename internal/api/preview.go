@@ -33,9 +33,13 @@ func (s *Server) PreviewCampaign(ctx context.Context, r gen.PreviewCampaignReque
 	if err != nil {
 		return nil, err
 	}
+	worst, err := s.worst(p)
+	if err != nil {
+		return nil, err
+	}
 	return gen.PreviewCampaign200JSONResponse{Audience: int64(p.Audience), Messenger: int64(p.Messenger), LinkBack: int64(p.LinkBack),
 		Unreachable: unreachable(p.Unreachable, p.Reasons), Lanes: counts(p.Lanes), Held: heldPeople(p.Held), SMSSegments: int64(p.SMSSegments),
-		Warnings: append(append(warnings, rendering(p)...), tooLate(p.Held)...), Samples: samples}, nil
+		Warnings: append(append(warnings, rendering(p)...), tooLate(p.Held)...), Samples: samples, Worst: worst}, nil
 }
 
 func heldPeople(h dispatch.Held) gen.HeldPeople {
@@ -57,7 +61,7 @@ func tooLate(h dispatch.Held) []gen.Warning {
 
 // rendering warns of people for whom the content cannot be rendered.
 func rendering(p dispatch.Preview) []gen.Warning {
-	out := each(p.Sample.Problems, func(f fault.Field) gen.Warning { return warning(f.Pointer, f.Code, f.Detail) })
+	out := problemsOf(p.Sample)
 	for _, lane := range slices.Sorted(maps.Keys(p.Unsayable)) {
 		out = append(out, warning("/content/"+campaign.Part(lane), "cannot_be_rendered",
 			fmt.Sprintf("For %d people on the lane %s it cannot be rendered: they go on to their next lane.", p.Unsayable[lane], lane)))
@@ -80,9 +84,24 @@ func (s *Server) samples(of campaign.Sample) (out gen.Samples, err error) {
 		out.SMS = &gen.SMSSample{Text: of.SMS, Segments: s.Engine.Segments(of.SMS)}
 	}
 	if of.Email != nil && of.Email.Subject != "" {
-		out.Email = &gen.EmailContent{Subject: of.Email.Subject, HTML: orNull(of.Email.HTML), Text: orNull(of.Email.Text)}
+		out.Email = &gen.EmailSample{Subject: of.Email.Subject, HTML: of.Email.HTML, Text: of.Email.Text}
+	}
+	if len(of.Problems) > 0 {
+		out.Problems = problemsOf(of)
 	}
 	return out, nil
+}
+
+func (s *Server) worst(p dispatch.Preview) (out gen.WorstSamples, err error) {
+	if out.LongestName, err = s.samples(p.LongestName); err != nil {
+		return out, err
+	}
+	out.NothingKnown, err = s.samples(p.Nameless)
+	return out, err
+}
+
+func problemsOf(of campaign.Sample) []gen.Warning {
+	return each(of.Problems, func(f fault.Field) gen.Warning { return warning(f.Pointer, f.Code, f.Detail) })
 }
 
 // messageAnswer turns a message as it goes to Messenger back into content.

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -23,7 +24,10 @@ type Preview struct {
 	SMSSegments int                  // parts that the SMS lane would be billed for
 	Unsayable   map[channel.Lane]int // people on a lane for whom its content cannot be rendered
 	Held        Held
-	Sample      campaign.Sample
+	Sample      campaign.Sample // one person of the audience; empty without people, as the next two
+	LongestName campaign.Sample // somebody with the longest first name there is, and nothing else known
+	Nameless    campaign.Sample // somebody of whom nothing is known
+	longest     string
 }
 
 // Held counts those who are not written to as soon as the campaign starts, for
@@ -71,8 +75,12 @@ func (e *Engine) Preview(ctx context.Context, c campaign.Campaign) (Preview, err
 	where, args := def.Where("c", s.now, e.AskAgain)
 	for after := uuid.Nil; ; {
 		crowd, err := s.crowd(e.db.Read(ctx), audienceOf{where, args, after, uuid.Max, e.size.Page, true})
-		if err != nil || len(crowd) == 0 {
+		if err != nil {
 			return out, err
+		}
+		if len(crowd) == 0 {
+			e.worst(&out, def, page.Name)
+			return out, nil
 		}
 		after = crowd[len(crowd)-1].id
 		if err := e.previewPage(ctx, &out, def, s, page.Name, crowd); err != nil {
@@ -95,6 +103,9 @@ func (e *Engine) previewPage(ctx context.Context, out *Preview, def *campaign.De
 			out.Sample = def.Sample(page, r)
 		}
 		out.Audience++
+		if utf8.RuneCountInString(r.FirstName) > utf8.RuneCountInString(out.longest) {
+			out.longest = r.FirstName
+		}
 		switch d.Lane.Kind() {
 		case channel.Messenger:
 			out.Messenger++
@@ -110,6 +121,17 @@ func (e *Engine) previewPage(ctx context.Context, out *Preview, def *campaign.De
 		e.cost(out, def, page, d.Lane, r)
 	}
 	return ctx.Err()
+}
+
+// worst renders what the texts may come to.
+func (e *Engine) worst(out *Preview, def *campaign.Definition, page string) {
+	if out.Audience == 0 {
+		return
+	}
+	r := campaign.Recipient{Delivery: exampleCode, Link: e.Link(exampleCode), Unsubscribe: e.Unsubscribe(exampleCode)}
+	out.Nameless = def.Sample(page, r)
+	r.FirstName = out.longest
+	out.LongestName = def.Sample(page, r)
 }
 
 // cost renders a text message and counts its parts: they depend on the name in it.

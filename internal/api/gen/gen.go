@@ -132,6 +132,12 @@ const (
 	DeliveryStateUnreachable DeliveryState = "unreachable"
 )
 
+// Defines values for EmailContentLayout.
+const (
+	EmailContentLayoutBase EmailContentLayout = "base"
+	EmailContentLayoutNone EmailContentLayout = "none"
+)
+
 // Defines values for EventType.
 const (
 	EventTypeCampaignBudgetChanged EventType = "campaign.budget_changed"
@@ -900,7 +906,8 @@ type ContactUpsert struct {
 
 // Content What is said, per channel. Every channel on the route needs its part before the start.
 type Content struct {
-	// Email `html` or `text` or both; left out, `text` is made from `html`.
+	// Email `html` or `text` or both; what is left out is made from the other. An e-mail always has both parts, and both say at their foot who sends it, the postal
+	// address, why the person gets it and how to unsubscribe, in the contact's language where there are words in it.
 	Email *EmailContent `json:"email,omitempty"`
 
 	// Messenger One message, in one of five forms: `text`, which may have `buttons`; `elements`, cards to swipe through; `media`, a picture or video that
@@ -1008,16 +1015,49 @@ type DeliveryList struct {
 // DeliveryState defines model for DeliveryState.
 type DeliveryState string
 
-// EmailContent `html` or `text` or both; left out, `text` is made from `html`.
+// EmailButton A button under the text that leads to the bot, by the contact's personal link. Needs the layout `base`.
+type EmailButton struct {
+	// Title Template of at most 60 characters, plain text.
+	Title string `json:"title"`
+}
+
+// EmailContent `html` or `text` or both; what is left out is made from the other. An e-mail always has both parts, and both say at their foot who sends it, the postal
+// address, why the person gets it and how to unsubscribe, in the contact's language where there are words in it.
 type EmailContent struct {
-	// HTML Template.
+	// Button A button under the text that leads to the bot, by the contact's personal link. Needs the layout `base`.
+	Button *EmailButton `json:"button,omitempty"`
+
+	// HTML Template. With the layout `base`, what stands in the body: paragraphs, headings, lists, pictures.
 	HTML *string `json:"html,omitempty"`
+
+	// Language What the e-mail is written in, for example `pt-BR`. It tells screen readers how to say it, and stands in for a contact's language that is not known.
+	Language *string `json:"language,omitempty"`
+
+	// Layout What goes around `html` and `text`. `base` is a layout for phones and desktops, light and dark: the sender's name at the head, `button`, and the foot. `none`
+	// sends what is written and nothing else: both parts must then have `{{ unsubscribe_url }}`, in `html` as a visible link, and `{{ sender.postal_address }}` or that
+	// address in letters, or the campaign cannot be started. Left out, it is `base`, but `none` for `html` that is a whole document, with its own `<html>` or `<body>`.
+	Layout *EmailContentLayout `json:"layout,omitempty"`
+
+	// Preheader Template of at most 250 characters: what an inbox shows after the subject. Left out, it is the beginning of the text. Needs the layout `base`.
+	Preheader *string `json:"preheader,omitempty"`
 
 	// Subject Template.
 	Subject string `json:"subject"`
 
 	// Text Template.
 	Text *string `json:"text,omitempty"`
+}
+
+// EmailContentLayout What goes around `html` and `text`. `base` is a layout for phones and desktops, light and dark: the sender's name at the head, `button`, and the foot. `none`
+// sends what is written and nothing else: both parts must then have `{{ unsubscribe_url }}`, in `html` as a visible link, and `{{ sender.postal_address }}` or that
+// address in letters, or the campaign cannot be started. Left out, it is `base`, but `none` for `html` that is a whole document, with its own `<html>` or `<body>`.
+type EmailContentLayout string
+
+// EmailSample The e-mail as it goes out. `html` is a whole document, and can be shown in a frame.
+type EmailSample struct {
+	HTML    string `json:"html"`
+	Subject string `json:"subject"`
+	Text    string `json:"text"`
 }
 
 // Escalated One more message, on a link-back lane, to people who stayed silent on Messenger. They count on the Messenger side; their clicks,
@@ -1638,13 +1678,16 @@ type Preview struct {
 	LinkBack  int64            `json:"link_back"`
 	Messenger int64            `json:"messenger"`
 
-	// Samples Rendered for one person of the audience. A channel without people or content is left out.
+	// Samples Rendered for one person. A channel that nothing is said on, or whose content cannot be rendered for this person, is left out; with nobody in the audience, all are.
 	Samples Samples `json:"samples"`
 
 	// SMSSegments What the SMS lane would be billed for.
 	SMSSegments int64       `json:"sms_segments"`
 	Unreachable Unreachable `json:"unreachable"`
 	Warnings    []Warning   `json:"warnings"`
+
+	// Worst Rendered for people who do not exist, to see what the texts may come to.
+	Worst WorstSamples `json:"worst"`
 }
 
 // Problem What went wrong (RFC 9457).
@@ -1820,16 +1863,19 @@ type Resolved struct {
 // Route The lanes to try, in order of preference.
 type Route = []Lane
 
-// Samples Rendered for one person of the audience. A channel without people or content is left out.
+// Samples Rendered for one person. A channel that nothing is said on, or whose content cannot be rendered for this person, is left out; with nobody in the audience, all are.
 type Samples struct {
-	// Email `html` or `text` or both; left out, `text` is made from `html`.
-	Email *EmailContent `json:"email,omitempty"`
+	// Email The e-mail as it goes out. `html` is a whole document, and can be shown in a frame.
+	Email *EmailSample `json:"email,omitempty"`
 
 	// Messenger One message, in one of five forms: `text`, which may have `buttons`; `elements`, cards to swipe through; `media`, a picture or video that
 	// may have `buttons`; `attachment`, a file by itself; or `raw`. All but `raw` may have `quick_replies`. What Messenger's limits would refuse is
 	// refused here, before anything is stored. The lane decides `messaging_type`; message `tag`s are refused by name.
 	Messenger *MessengerContent `json:"messenger,omitempty"`
-	SMS       *SMSSample        `json:"sms,omitempty"`
+
+	// Problems Why channels are left out that something is said on. Such people go on to their next lane.
+	Problems []Warning  `json:"problems,omitempty"`
+	SMS      *SMSSample `json:"sms,omitempty"`
 
 	// Utility The message of the lane `utility` as it goes to Meta.
 	Utility map[string]interface{} `json:"utility,omitempty"`
@@ -2138,6 +2184,15 @@ type Warning struct {
 
 	// Pointer The part of the campaign it is about.
 	Pointer *string `json:"pointer,omitempty"`
+}
+
+// WorstSamples Rendered for people who do not exist, to see what the texts may come to.
+type WorstSamples struct {
+	// LongestName Somebody with the longest first name in the audience, and nothing else that is known of them.
+	LongestName Samples `json:"longest_name"`
+
+	// NothingKnown Somebody of whom nothing is known at all, not even a name.
+	NothingKnown Samples `json:"nothing_known"`
 }
 
 // Code defines model for Code.
