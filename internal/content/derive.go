@@ -1,6 +1,7 @@
 package content
 
 import (
+	"fmt"
 	"html"
 	"regexp"
 	"slices"
@@ -18,6 +19,8 @@ var (
 	spacedBreak    = regexp.MustCompile(`[ \t]*\n[ \t]*`)
 	emptyLines     = regexp.MustCompile(`\n{3,}`)
 	address        = regexp.MustCompile(`https?://[^\s<>"']+[^\s<>"'.,;:!?)]`)
+	blockStarts    = regexp.MustCompile(`(?i)<(p|li|h[1-6]|div|table|ul|ol|blockquote)[\s>]`)
+	blockEnds      = regexp.MustCompile(`(?i)</(p|h[1-6]|ul|ol|table|blockquote)\s*>\s*$`)
 	paragraphBreak = regexp.MustCompile(`\n[ \t]*\n\s*`)
 )
 
@@ -42,7 +45,41 @@ func (c *compiler) textFrom(t *text) *template {
 		holes = append(holes, p.hole)
 		b.WriteString(placeOpen + strconv.Itoa(same) + placeClose)
 	}
-	return fill(tidy(textOf(b.String())), holes)
+	out := fill(tidy(textOf(b.String())), holes)
+	out.apart()
+	return out
+}
+
+// apart gives the line breaks around holes that stand on lines of their own to
+// the holes: so one that says nothing leaves no empty lines behind.
+func (t *template) apart() {
+	start := true // of a line
+	for i := range t.parts {
+		p := &t.parts[i]
+		if p.text != "" {
+			start = strings.HasSuffix(p.text, "\n")
+		}
+		if p.hole == nil || !start {
+			start = false
+			continue
+		}
+		next := &t.parts[i+1].text // fill leaves a part after each hole
+		h := *p.hole
+		h.after = (*next)[:len(*next)-len(strings.TrimLeft(*next, "\n"))]
+		if block := h.mode == derived && blockStarts.MatchString(h.key); block && h.after == "" && strings.HasPrefix(*next, " ") {
+			h.after, *next = "\n", "\n"+(*next)[1:] // HTML breaks the line here itself
+		}
+		*next = (*next)[len(h.after):]
+		if h.after == "" && *next == "" && i+2 == len(t.parts) { // nothing comes after it
+			cut := strings.TrimRight(p.text, "\n")
+			h.before, p.text = p.text[len(cut):], cut
+		}
+		start = h.after != ""
+		if h.before+h.after != "" {
+			h.key += fmt.Sprintf("|%q|%q", h.before, h.after)
+			p.hole = &h
+		}
+	}
 }
 
 // A hole travels through the conversion as a number between two control

@@ -25,9 +25,24 @@ type hole struct {
 	word word // one of the words of the footer, or
 
 	template *liquid.Template // anything else
+
+	// before and after are line breaks that stand there only if the hole says
+	// something; one that has them stands on lines of its own.
+	before, after string
 }
 
 func (h *hole) render(f *frame) (string, error) {
+	out, err := h.value(f)
+	if h.before+h.after == "" || err != nil {
+		return out, err
+	}
+	if strings.TrimSpace(out) == "" {
+		return "", nil
+	}
+	return h.before + out + h.after, nil
+}
+
+func (h *hole) value(f *frame) (string, error) {
 	switch {
 	case h.template != nil:
 		return h.run(f)
@@ -56,9 +71,21 @@ func (h *hole) run(f *frame) (string, error) {
 	case line:
 		return oneLine(out), nil
 	case derived:
-		return textOf(out), nil
+		return h.flat(out), nil
 	}
 	return out, nil
+}
+
+// flat is the text of HTML that a hole wrote. What stands on lines of its own is
+// tidied; a paragraph there ends with an empty line.
+func (h *hole) flat(source string) string {
+	switch {
+	case h.before+h.after == "":
+		return spacedBreak.ReplaceAllString(textOf(source), "\n")
+	case h.after == "\n" && blockEnds.MatchString(source):
+		return tidy(textOf(source)) + "\n"
+	}
+	return tidy(textOf(source))
 }
 
 // part is fixed text followed by a hole; the last part of a template may have

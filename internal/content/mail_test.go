@@ -83,7 +83,7 @@ func TestMailTextIsMadeFromHTML(t *testing.T) {
 		HREF='{{ unsubscribe_url }}'>leave</A>.</p></body></html>`})
 	_, _, text, err := c.RenderMail(ann())
 	require.NoError(t, err)
-	require.Equal(t, "Spring & more\n\nDear ANN,\n\n for O'Neil \n - Knots\n - Sails\n\n"+
+	require.Equal(t, "Spring & more\n\nDear ANN,\n\nfor O'Neil\n\n- Knots\n- Sails\n\n"+
 		"https://go.example/l/abc or leave <https://go.example/u/abc>.", text)
 	require.NotContains(t, c.Mail().Text, "\x0e")
 }

@@ -66,7 +66,7 @@ var footers = sync.OnceValue(func() map[string]footer {
 	out := map[string]footer{}
 	for _, f := range []footer{
 		{"en", "You get this e-mail because you agreed to e-mails from us.", "Unsubscribe"},
-		{"de", "Sie erhalten diese E-Mail, weil Sie E-Mails von uns zugestimmt haben.", "Abmelden"},
+		{"de", "Sie erhalten diese E-Mail, weil Sie dem Empfang unserer E-Mails zugestimmt haben.", "Abmelden"},
 		{"fr", "Vous recevez cet e-mail parce que vous avez accepté de recevoir nos e-mails.", "Se désabonner"},
 		{"es", "Recibe este correo porque aceptó recibir correos nuestros.", "Darse de baja"},
 		{"it", "Ricevi questa e-mail perché hai accettato di ricevere le nostre e-mail.", "Annulla l’iscrizione"},
