@@ -82,6 +82,8 @@ func mistakes() map[string]string {
 		"META_GRAPH_VERSION=25":                                   "META_GRAPH_VERSION must look like v25.0",
 		"META_APP_SECRET=hushhush":                                "META_APP_SECRET and META_VERIFY_TOKEN must be set together",
 		"TWILIO_ACCOUNT_SID=hushhush":                             "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN must be set together",
+		"EMAIL_POSTAL_ADDRESS=" + strings.Repeat("hushhush", 63):  "EMAIL_POSTAL_ADDRESS must be text of at most 500 characters",
+		"EMAIL_FOOTER_TEXT=" + strings.Repeat("hushhush", 63):     "EMAIL_FOOTER_TEXT must be text of at most 500 characters",
 		"SENDGRID_API_KEY=hushhush":                               "EMAIL_FROM must be an e-mail address",
 	}
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +52,59 @@ func TestAPreviewOverNobodyHasNoSamples(t *testing.T) {
 		p := ask[gen.Preview](s, 200, "POST", "/v1/campaigns/"+c.ID.String()+"/preview", "")
 		require.Zero(t, p.Audience)
 		require.Equal(t, gen.Samples{}, p.Samples)
+		require.Equal(t, gen.WorstSamples{}, p.Worst)
+	})
+}
+
+func TestAPreviewShowsTheWorstThatTextsMayComeTo(t *testing.T) {
+	t.Parallel()
+	eachService(t, func(t *testing.T, s *service) {
+		town := s.newTown()
+		s.newContact(`"external_id":"long","first_name":"Maximiliane Ştefania","last_name":"X","locale":"de"`)
+		body := `{"name":"x","page_id":"` + town.page.ID.String() + `","topic":"courses","content":{
+			"messenger":{"text":"Hi {{ contact.first_name }}!"}, "sms":{"text":"{{ contact.first_name }} {{ contact.last_name }}: {{ link }} Spring courses. STOP"},
+			"email":{"subject":"For {{ contact.first_name }}","preheader":"New","html":"<p>Hi</p>","button":{"title":"Courses"},"language":"fr"}}}`
+		c := ask[gen.Campaign](s, 201, "POST", "/v1/campaigns", body)
+		require.Equal(t, "fr", *c.Content.Email.Language)
+		p := ask[gen.Preview](s, 200, "POST", "/v1/campaigns/"+c.ID.String()+"/preview", "")
+
+		long := p.Worst.LongestName
+		require.Equal(t, "Hi Maximiliane Ştefania!", *long.Messenger.Text)
+		require.Regexp(t, `^Maximiliane Ştefania : https://\S+ Spring courses. STOP$`, long.SMS.Text)
+		require.Equal(t, 2, long.SMS.Segments, "one letter more than the small alphabet has")
+		require.Equal(t, "For Maximiliane Ştefania", long.Email.Subject)
+		require.Contains(t, long.Email.HTML, ">Courses</a>")
+		require.Contains(t, long.Email.Text, "Se désabonner: https://", "nothing but the name is known")
+
+		nobody := p.Worst.NothingKnown
+		require.Equal(t, "Hi !", *nobody.Messenger.Text)
+		require.Regexp(t, `^ : https://`, nobody.SMS.Text)
+		require.Equal(t, "For", strings.TrimSpace(nobody.Email.Subject))
+		require.Empty(t, nobody.Problems)
+
+		body = `{"name":"y","page_id":"` + town.page.ID.String() + `","topic":"courses","content":{"email":{"subject":"{{ contact.last_name }}","text":"Hi"}}}`
+		c = ask[gen.Campaign](s, 201, "POST", "/v1/campaigns", body)
+		p = ask[gen.Preview](s, 200, "POST", "/v1/campaigns/"+c.ID.String()+"/preview", "")
+		require.Nil(t, p.Worst.NothingKnown.Email)
+		require.Equal(t, "content_empty", p.Worst.NothingKnown.Problems[0].Code, "it says why")
+	})
+}
+
+func TestAnEMailThatLacksWhatTheLawWantsDoesNotStart(t *testing.T) {
+	t.Parallel()
+	eachService(t, func(t *testing.T, s *service) {
+		town := s.newTown()
+		body := `{"name":"x","page_id":"` + town.page.ID.String() + `","topic":"courses","content":{"email":{"subject":"s","html":"<html><body>{{ link }}</body></html>"}}}`
+		c := ask[gen.Campaign](s, 201, "POST", "/v1/campaigns", body)
+		got := s.refused(409, "email_incomplete", post("/v1/campaigns/"+c.ID.String()+"/start", ""))
+		require.Contains(t, got, "/content/email/html")
+		require.Len(t, c.Warnings, 2, "as was told before")
+		s.refused(422, "invalid_fields", call{Method: "PATCH", Path: "/v1/campaigns/" + c.ID.String(), Headers: mergePatch,
+			Body: `{"content":{"email":{"subject":"s","html":"<html></html>","layout":"base"}}}`})
+		s.refused(422, "invalid_fields", call{Method: "PATCH", Path: "/v1/campaigns/" + c.ID.String(), Headers: mergePatch,
+			Body: `{"content":{"email":{"subject":"s","text":"x","layout":"fancy"}}}`})
+		ask[gen.Campaign](s, 200, "PATCH", "/v1/campaigns/"+c.ID.String(), `{"content":{"email":{"subject":"s","html":"<p>x</p>","button":{"title":"Go"}}}}`)
+		ask[gen.Campaign](s, 202, "POST", "/v1/campaigns/"+c.ID.String()+"/start", "")
 	})
 }
 

@@ -1,6 +1,7 @@
 package campaign_test
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -86,6 +87,45 @@ func TestStartTakesNoDraftThatChangedMeanwhile(t *testing.T) {
 		require.True(t, fault.HasCode(err, "changed_meanwhile"), "%v", err)
 		require.Equal(t, campaign.Draft, b.get(c.ID).State)
 		require.Zero(t, b.count(planJobs))
+	})
+}
+
+func TestStartIsRefusedWhileAnEMailLacksItsDuties(t *testing.T) {
+	t.Parallel()
+	bare := &content.Email{Subject: "Courses", Text: "{{ link }}", Layout: content.LayoutNone}
+	const noWay, noPlace, noName = "email_without_unsubscribe", "email_without_postal_address", "email_without_sender_name"
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d)
+		for name, c := range map[string]struct {
+			by   content.Sender
+			src  content.Source
+			want []string
+		}{
+			"all there":              {school, content.Source{Email: email}, nil},
+			"nobody sends it":        {content.Sender{Postal: "1 Quay Street"}, content.Source{Email: email}, []string{"/content/email " + noName}},
+			"from nowhere":           {content.Sender{Name: "School"}, content.Source{Email: email}, []string{"/content/email " + noPlace}},
+			"nothing stands in it":   {school, content.Source{Email: bare}, []string{"/content/email/html " + noWay, "/content/email/html " + noPlace}},
+			"not on the route":       {content.Sender{}, content.Source{SMS: text}, nil},
+			"last on a longer route": {content.Sender{Name: "School"}, content.Source{SMS: text, Email: email}, []string{"/content/email " + noPlace}},
+		} {
+			s := campaign.NewService(d, b.queue, campaign.Settings{Channels: map[channel.Kind]bool{channel.SMS: true, channel.Email: true}, Sender: c.by, Now: b.now})
+			p := b.patch(c.src)
+			later := noon.Add(time.Hour)
+			p.StartsAt = &later
+			draft, def, err := s.Create(t.Context(), p)
+			require.NoError(t, err, "a draft may lack anything")
+			_, err = s.Start(t.Context(), draft.ID)
+			if c.want == nil {
+				require.NoError(t, err, name)
+				continue
+			}
+			require.True(t, fault.Is(err, fault.Conflict) && fault.HasCode(err, "email_incomplete"), name)
+			require.Equal(t, c.want, mistakes(t, err), name)
+			require.Equal(t, campaign.Draft, b.get(draft.ID).State)
+			require.True(t, slices.ContainsFunc(def.Warnings, content.Warning.Stops), "the author was warned")
+			_, err = s.Test(t.Context(), draft.ID, campaign.Trial{Contact: b.contact()})
+			require.True(t, fault.HasCode(err, "email_incomplete"), "nor may it be tried on somebody")
+		}
 	})
 }
 
