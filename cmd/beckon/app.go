@@ -99,7 +99,7 @@ func newApp(ctx context.Context, c Config, log *slog.Logger) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &app{config: c, log: log, db: d, box: box, channels: chans, queue: queue.New(d, log)}
+	a := &app{config: c, log: log, db: d, box: box, channels: chans.keyed(box), queue: queue.New(d, log)}
 	a.queue.Within(c.JobTimeout)
 	a.wireStores()
 	a.wireEngine()

@@ -9,6 +9,8 @@ import (
 	"beckon/internal/channel/messenger"
 	"beckon/internal/channel/sendgrid"
 	"beckon/internal/channel/sms"
+	"beckon/internal/channel/smtp"
+	"beckon/internal/seal"
 	"beckon/internal/thread"
 	"beckon/internal/token"
 	"beckon/internal/utility"
@@ -20,6 +22,8 @@ type channels struct {
 	receivers map[channel.Kind]channel.Receiver
 	messenger *messenger.Client   // nil when absent
 	meta      *messenger.Receiver // nil when absent
+	smtp      *smtp.Client        // nil when SendGrid, or nobody, sends the e-mails
+	bounces   *smtp.Receiver      // with it
 }
 
 func newChannels() channels {
@@ -86,6 +90,9 @@ func (c Config) sendGrid() sendgrid.Settings {
 }
 
 func openEmail(c Config, out *channels) error {
+	if c.Mail.SMTP.URL != "" {
+		return openSMTP(c, out)
+	}
 	if c.Mail.Key == "" {
 		return nil
 	}
@@ -101,6 +108,33 @@ func openEmail(c Config, out *channels) error {
 	}
 	out.receivers[channel.Email] = receiver
 	return nil
+}
+
+func openSMTP(c Config, out *channels) error {
+	from, err := mail.ParseAddress(c.Mail.From)
+	if err != nil {
+		return fmt.Errorf("set e-mail up: %w", err)
+	}
+	m := c.Mail.SMTP
+	set := smtp.Settings{URL: m.URL, From: from.Address, FromName: from.Name, Connections: m.Connections, Bounce: m.Bounce, BounceToken: m.BounceToken,
+		DKIM: smtp.DKIM{Domain: m.DKIMDomain, Selector: m.DKIMSelector, KeyFile: m.DKIMKeyFile}}
+	if out.smtp, err = smtp.New(set); err != nil {
+		return fmt.Errorf("set e-mail up: %w", err)
+	}
+	if out.bounces, err = smtp.NewReceiver(set); err != nil {
+		return fmt.Errorf("set e-mail up: %w", err)
+	}
+	out.senders[channel.Email], out.receivers[channel.Email] = out.smtp, out.bounces
+	return nil
+}
+
+// keyed gives the channels the keys that they need beyond the settings.
+func (c channels) keyed(box *seal.Box) channels {
+	if c.smtp != nil {
+		c.smtp, c.bounces = c.smtp.WithKey(box.Key("bounces")), c.bounces.WithKey(box.Key("bounces"))
+		c.senders[channel.Email], c.receivers[channel.Email] = c.smtp, c.bounces
+	}
+	return c
 }
 
 // asker sends "Notify Me" requests; nil without Messenger.

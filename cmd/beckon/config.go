@@ -89,7 +89,8 @@ type Twilio struct {
 	HelpText  string   `env:"SMS_HELP_TEXT"`
 }
 
-// Mail is the e-mail account. E-mail is absent without its key.
+// Mail is the e-mail account. E-mail is absent without SendGrid's key or the URL of
+// an SMTP server.
 type Mail struct {
 	URL        string `env:"SENDGRID_API_URL" envDefault:"https://api.sendgrid.com"`
 	Key        string `env:"SENDGRID_API_KEY"`
@@ -97,6 +98,7 @@ type Mail struct {
 	From       string `env:"EMAIL_FROM"`
 	Postal     string `env:"EMAIL_POSTAL_ADDRESS"`
 	Footer     string `env:"EMAIL_FOOTER_TEXT"`
+	SMTP       SMTP
 }
 
 // readConfig reads the environment. All mistakes come back together, each
@@ -158,9 +160,20 @@ func wanted(t reflect.Type) string {
 }
 
 // variableOf finds the environment variable behind a field of Config.
-func variableOf(field string) string {
-	if f, ok := reflect.TypeFor[Config]().FieldByName(field); ok {
-		return f.Tag.Get("env")
+func variableOf(field string) string { return variableIn(reflect.TypeFor[Config](), field) }
+
+func variableIn(of reflect.Type, field string) string {
+	for f := range of.Fields() {
+		if name, set := f.Tag.Lookup("env"); set && f.Name == field {
+			return name
+		}
+	}
+	for f := range of.Fields() {
+		if f.Tag.Get("env") == "" && f.Type.Kind() == reflect.Struct {
+			if name := variableIn(f.Type, field); name != field {
+				return name
+			}
+		}
 	}
 	return field
 }
@@ -305,7 +318,8 @@ func checkTwilio(c *Config) []string {
 
 func checkMail(c *Config) []string {
 	m, out := c.Mail, checkURL("SENDGRID_API_URL", &c.Mail.URL)
-	if m.Key == "" {
+	out = append(out, checkSMTP(m)...)
+	if m.Key == "" && m.SMTP.URL == "" {
 		return out
 	}
 	if _, err := mail.ParseAddress(m.From); err != nil {

@@ -31,7 +31,7 @@ func TestDefaultsNeedNothingSet(t *testing.T) {
 		Addr: "127.0.0.1:8080", Role: RoleAll, PublicURL: "http://127.0.0.1:8080", DataDir: "./data", LogLevel: slog.LevelInfo, LogFormat: "text",
 		AskAgain: 7 * 24 * time.Hour, TokenNotice: 30 * 24 * time.Hour, StopWithin: 30 * time.Second, MaxImport: 1 << 30, Parallel: 4, SoftBounces: 3, JobTimeout: 30 * time.Second, UnknownGrace: 24 * time.Hour,
 		MessengerPace: 15, SMSPace: 1,
-		Meta: Meta{GraphURL: "https://graph.facebook.com", GraphVersion: "v25.0"}, Twilio: Twilio{URL: "https://api.twilio.com"}, Mail: Mail{URL: "https://api.sendgrid.com"},
+		Meta: Meta{GraphURL: "https://graph.facebook.com", GraphVersion: "v25.0"}, Twilio: Twilio{URL: "https://api.twilio.com"}, Mail: Mail{URL: "https://api.sendgrid.com", SMTP: SMTP{Connections: 8}},
 	}, c)
 	chans, err := openChannels(c)
 	require.NoError(t, err)
@@ -85,6 +85,12 @@ func mistakes() map[string]string {
 		"EMAIL_POSTAL_ADDRESS=" + strings.Repeat("hushhush", 63):  "EMAIL_POSTAL_ADDRESS must be text of at most 500 characters",
 		"EMAIL_FOOTER_TEXT=" + strings.Repeat("hushhush", 63):     "EMAIL_FOOTER_TEXT must be text of at most 500 characters",
 		"SENDGRID_API_KEY=hushhush":                               "EMAIL_FROM must be an e-mail address",
+		"SMTP_CONNECTIONS=hushhush":                               "SMTP_CONNECTIONS must be a whole number",
+		"SMTP_BOUNCE_ADDRESS=hushhush":                            "SMTP_BOUNCE_ADDRESS must not be set without SMTP_URL",
+		"SMTP_BOUNCE_TOKEN=hushhush":                              "SMTP_BOUNCE_TOKEN must not be set without SMTP_URL",
+		"SMTP_DKIM_DOMAIN=hushhush":                               "SMTP_DKIM_DOMAIN must not be set without SMTP_URL",
+		"SMTP_DKIM_SELECTOR=hushhush":                             "SMTP_DKIM_SELECTOR must not be set without SMTP_URL",
+		"SMTP_DKIM_KEY_FILE=hushhush":                             "SMTP_DKIM_KEY_FILE must not be set without SMTP_URL",
 	}
 }
 
@@ -139,6 +145,14 @@ func TestChannelsLookAtTheirSettingsBeforeTheStart(t *testing.T) {
 		"twilio_credentials":      {"TWILIO_ACCOUNT_SID=AC1", "TWILIO_AUTH_TOKEN=with space", "TWILIO_FROM=+15005550006"},
 		"sendgrid_key":            {"SENDGRID_API_KEY=with space", "EMAIL_FROM=a@example.com"},
 		"sendgrid_webhook_key":    {"SENDGRID_API_KEY=SG.1", "EMAIL_FROM=a@example.com", "SENDGRID_WEBHOOK_KEY=with space"},
+		"SMTP_URL must not":       {"SENDGRID_API_KEY=SG.1", "EMAIL_FROM=a@example.com", "SMTP_URL=smtp://user:with space@mx.example.com"},
+		"SMTP_CONNECTIONS must":   {"SMTP_URL=smtp://mx.example.com", "EMAIL_FROM=a@example.com", "SMTP_CONNECTIONS=101"},
+		"EMAIL_FROM must be":      {"SMTP_URL=smtp://mx.example.com"},
+		"smtp_url":                {"SMTP_URL=smtp://user:with space@mx.example.com", "EMAIL_FROM=a@example.com"},
+		"smtp_starttls":           {"SMTP_URL=smtp://user:with%20space@mx.example.com?starttls=none", "EMAIL_FROM=a@example.com"},
+		"smtp_dkim":               {"SMTP_URL=smtp://mx.example.com", "EMAIL_FROM=a@example.com", "SMTP_DKIM_DOMAIN=with space"},
+		"smtp_bounce_address":     {"SMTP_URL=smtp://mx.example.com", "EMAIL_FROM=a@example.com", "SMTP_BOUNCE_ADDRESS=with space"},
+		"smtp_bounce_token":       {"SMTP_URL=smtp://mx.example.com", "EMAIL_FROM=a@example.com", "SMTP_BOUNCE_TOKEN=with space"},
 		"BECKON_STOP_WITHIN":      {"BECKON_STOP_WITHIN=0s"},
 		"BECKON_ROLE must be all": {"BECKON_ROLE=worker"},
 		"BECKON_SECRET_KEY must":  {"BECKON_DATABASE_URL=postgres://localhost/x"},

@@ -26,11 +26,16 @@ type Answer struct {
 	Load       int           // expected Result.Load
 }
 
-// Suite describes a channel to Run. Every field is needed.
+// Suite describes a channel to Run. Every field is needed but Serve.
 type Suite struct {
 	Kind channel.Kind
 	// New makes a sender that calls the server at url.
 	New func(tb testing.TB, url string) channel.Sender
+	// Serve starts a server of the channel's own protocol, which has h answer each
+	// message: the body is the message, and what h answers goes back as the code
+	// and text of that protocol. It returns the server's address, which New
+	// takes. nil serves HTTP, where New is also tried with redirects.
+	Serve func(tb testing.TB, h http.Handler) string
 	// Batch makes n good messages whose deliveries are numbered from 1, each
 	// with a mark of its own.
 	Batch func(n int) channel.Batch

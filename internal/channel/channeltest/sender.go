@@ -18,8 +18,11 @@ import (
 )
 
 // serve starts a server that reads each request to its end before h answers.
-func serve(tb testing.TB, h http.Handler) string {
+func (s Suite) serve(tb testing.TB, h http.Handler) string {
 	tb.Helper()
+	if s.Serve != nil {
+		return s.Serve(tb, h)
+	}
 	srv := httptest.NewServer(h)
 	tb.Cleanup(srv.Close)
 	return srv.URL
@@ -29,21 +32,21 @@ func serve(tb testing.TB, h http.Handler) string {
 func read(r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }
 
 func tellsKind(t *testing.T, s Suite) {
-	sender := s.New(t, serve(t, s.Accept))
+	sender := s.New(t, s.serve(t, s.Accept))
 	require.Equal(t, s.Kind, sender.Kind())
 	require.Positive(t, sender.MaxBatch())
 }
 
 func takesEmpty(t *testing.T, s Suite) {
 	var calls atomic.Int32
-	sender := s.New(t, serve(t, count(&calls, s.Accept)))
+	sender := s.New(t, s.serve(t, count(&calls, s.Accept)))
 	require.Empty(t, sender.Send(t.Context(), s.Batch(0)))
 	require.Zero(t, calls.Load())
 }
 
 func keepsOrder(t *testing.T, s Suite) {
 	const odd = 7
-	sender := s.New(t, serve(t, s.AcceptBut(odd)))
+	sender := s.New(t, s.serve(t, s.AcceptBut(odd)))
 	results := sender.Send(t.Context(), s.Batch(20))
 	require.Len(t, results, 20)
 	for i, r := range results {
@@ -58,7 +61,7 @@ func keepsOrder(t *testing.T, s Suite) {
 }
 
 func isConcurrent(t *testing.T, s Suite) {
-	sender := s.New(t, serve(t, s.Accept))
+	sender := s.New(t, s.serve(t, s.Accept))
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -74,7 +77,7 @@ func isConcurrent(t *testing.T, s Suite) {
 
 func cancelledIsTryLater(t *testing.T, s Suite) {
 	var calls atomic.Int32
-	sender := s.New(t, serve(t, count(&calls, s.Accept)))
+	sender := s.New(t, s.serve(t, count(&calls, s.Accept)))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	expectAll(t, s, s.Batch(5), sender.Send(ctx, s.Batch(5)), channel.TryLater)
@@ -83,7 +86,7 @@ func cancelledIsTryLater(t *testing.T, s Suite) {
 
 func haltedIsTryLater(t *testing.T, s Suite) {
 	var calls atomic.Int32
-	sender := s.New(t, serve(t, count(&calls, s.Accept)))
+	sender := s.New(t, s.serve(t, count(&calls, s.Accept)))
 	b := s.Batch(5)
 	b.Halted = func() bool { return true }
 	expectAll(t, s, b, sender.Send(t.Context(), b), channel.TryLater)
@@ -93,7 +96,7 @@ func haltedIsTryLater(t *testing.T, s Suite) {
 // leavesOutTheSilent: those who refused after the batch was made get nothing, and
 // the others get theirs.
 func leavesOutTheSilent(t *testing.T, s Suite) {
-	sender, b := s.New(t, serve(t, s.Accept)), s.Batch(6)
+	sender, b := s.New(t, s.serve(t, s.Accept)), s.Batch(6)
 	b.Silenced = func(i int) bool { return i%2 == 1 }
 	for i, r := range sender.Send(t.Context(), b) {
 		if i%2 == 1 {
@@ -103,7 +106,7 @@ func leavesOutTheSilent(t *testing.T, s Suite) {
 		require.Equal(t, channel.Accepted, r.Outcome)
 	}
 	var calls atomic.Int32
-	sender = s.New(t, serve(t, count(&calls, s.Accept)))
+	sender = s.New(t, s.serve(t, count(&calls, s.Accept)))
 	b.Silenced = func(int) bool { return true }
 	expectAll(t, s, b, sender.Send(t.Context(), b), channel.TryLater)
 	require.Zero(t, calls.Load(), "nothing may be written")
@@ -112,7 +115,7 @@ func leavesOutTheSilent(t *testing.T, s Suite) {
 func cancelledLateIsUnknown(t *testing.T, s Suite) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	sender := s.New(t, serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	sender := s.New(t, s.serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		read(r)
 		cancel()
 		<-r.Context().Done()
@@ -124,7 +127,7 @@ func cancelledLateIsUnknown(t *testing.T, s Suite) {
 // doubled until the request gets through.
 func lostByDeadlineIsUnknown(t *testing.T, s Suite) {
 	var reached atomic.Int32
-	sender := s.New(t, serve(t, count(&reached, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	sender := s.New(t, s.serve(t, count(&reached, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		read(r)
 		<-r.Context().Done()
 	}))))
@@ -152,7 +155,7 @@ func refusedConnectionIsTryLater(t *testing.T, s Suite) {
 }
 
 func lostAnswerIsUnknown(t *testing.T, s Suite) {
-	sender := s.New(t, serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	sender := s.New(t, s.serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		read(r)
 		panic(http.ErrAbortHandler) // hangs up without a word
 	})))
@@ -160,9 +163,12 @@ func lostAnswerIsUnknown(t *testing.T, s Suite) {
 }
 
 func followsNoRedirect(t *testing.T, s Suite) {
+	if s.Serve != nil {
+		return // only HTTP knows them
+	}
 	var calls atomic.Int32
-	elsewhere := serve(t, count(&calls, s.Accept))
-	sender := s.New(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	elsewhere := s.serve(t, count(&calls, s.Accept))
+	sender := s.New(t, s.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		read(r)
 		http.Redirect(w, r, elsewhere, http.StatusTemporaryRedirect)
 	})))
@@ -178,7 +184,7 @@ func mapsAnswers(t *testing.T, s Suite) {
 			if a.Batch != nil {
 				b = *a.Batch
 			}
-			sender := s.New(t, serve(t, a))
+			sender := s.New(t, s.serve(t, a))
 			results := sender.Send(t.Context(), b)
 			expectAll(t, s, b, results, a.Want)
 			require.Equal(t, a.Code, results[0].Code)

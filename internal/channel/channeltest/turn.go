@@ -16,7 +16,7 @@ import (
 func waitsForTurns(t *testing.T, s Suite) {
 	var asked []int
 	var granted, calls, inside, early atomic.Int32
-	sender := s.New(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	sender := s.New(t, s.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if calls.Add(1) > granted.Load() {
 			early.Add(1)
 		}
@@ -44,7 +44,7 @@ func waitsForTurns(t *testing.T, s Suite) {
 func refusedTurnEnds(t *testing.T, s Suite) {
 	for last := range 3 {
 		var calls atomic.Int32
-		sender := s.New(t, serve(t, count(&calls, s.Accept)))
+		sender := s.New(t, s.serve(t, count(&calls, s.Accept)))
 		b := s.Batch(40)
 		granted, refused := 0, -1
 		b.Turn = func(_ context.Context, i int) bool {
@@ -69,7 +69,7 @@ func refusedTurnEnds(t *testing.T, s Suite) {
 func cancelledInTurn(t *testing.T, s Suite) {
 	for _, answer := range []bool{false, true} {
 		var calls atomic.Int32
-		sender := s.New(t, serve(t, count(&calls, s.Accept)))
+		sender := s.New(t, s.serve(t, count(&calls, s.Accept)))
 		ctx, cancel := context.WithCancel(t.Context())
 		b := s.Batch(5)
 		b.Turn = func(own context.Context, _ int) bool {
@@ -87,7 +87,7 @@ func cancelledInTurn(t *testing.T, s Suite) {
 func haltedInTurn(t *testing.T, s Suite) {
 	var calls atomic.Int32
 	var halted atomic.Bool
-	sender := s.New(t, serve(t, count(&calls, s.Accept)))
+	sender := s.New(t, s.serve(t, count(&calls, s.Accept)))
 	b := s.Batch(5)
 	b.Halted = halted.Load
 	b.Turn = func(context.Context, int) bool {
