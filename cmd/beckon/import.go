@@ -19,12 +19,12 @@ import (
 )
 
 func importCommand(environ func() []string) *cobra.Command {
-	var page, topic string
-	var dryRun bool
+	var page string
+	var o contact.ImportOptions
 	cmd := &cobra.Command{
 		Use: "import FILE", Short: "Import contacts from an NDJSON or CSV file (- is standard input, NDJSON)", Args: exactly("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o := contact.ImportOptions{Format: formatOf(args[0]), DryRun: dryRun, Topic: topic}
+			o.Format = formatOf(args[0])
 			if page != "" {
 				id, err := uuid.Parse(page)
 				if err != nil {
@@ -40,8 +40,12 @@ func importCommand(environ func() []string) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&page, "page", "", "id of the page of Messenger ids and tokens that name none")
-	cmd.Flags().StringVar(&topic, "topic", "", "topic of tokens that name none")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "check every line and write nothing")
+	cmd.Flags().StringVar(&o.Topic, "topic", "", "topic of tokens that name none")
+	cmd.Flags().StringVar(&o.ConsentSMS, "consent-sms", "", "subscribed: everybody in the file with a phone number has agreed to SMS, unless their line says otherwise")
+	cmd.Flags().StringVar(&o.ConsentEmail, "consent-email", "", "subscribed: the same for e-mail")
+	cmd.Flags().StringVar(&o.ConsentSource, "consent-source", "", "where consents come from that name no source")
+	cmd.Flags().StringVar(&o.ConsentEvidence, "consent-evidence", "", "what shows that everybody has agreed, such as the wording of the form")
+	cmd.Flags().BoolVar(&o.DryRun, "dry-run", false, "check every line and write nothing")
 	return cmd
 }
 

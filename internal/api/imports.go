@@ -30,7 +30,8 @@ func (s *Server) importContacts(c echo.Context) error {
 // importOptions reads a query that was checked.
 func importOptions(c echo.Context) contact.ImportOptions {
 	o := contact.ImportOptions{Format: contact.NDJSON, DryRun: c.QueryParam("dry_run") == "true",
-		ConsentSource: c.QueryParam("consent_source"), Topic: c.QueryParam("topic")}
+		ConsentSource: c.QueryParam("consent_source"), ConsentEvidence: c.QueryParam("consent_evidence"),
+		ConsentSMS: c.QueryParam("consent_sms"), ConsentEmail: c.QueryParam("consent_email"), Topic: c.QueryParam("topic")}
 	if id, err := uuid.Parse(c.QueryParam("page_id")); err == nil {
 		o.PageID = id
 	}

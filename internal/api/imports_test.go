@@ -77,6 +77,12 @@ func TestImportsTakeCSVAndTheirOptions(t *testing.T) {
 		require.Equal(t, "5001", c.Messenger[0].PSID)
 		require.Equal(t, "courses", c.Tokens[0].Topic)
 		require.Equal(t, "fair 2026", c.Consents.Email.Source)
+
+		s.imported("application/x-ndjson", `{"external_id":"2","phone":"`+phone(2)+`"}`, "?consent_sms=subscribed&consent_source=fair&consent_evidence=form%207")
+		s.work()
+		c = ask[gen.ContactList](s, 200, "GET", "/v1/contacts?external_id=2", "").Data[0]
+		require.Equal(t, []string{"subscribed", "fair", "form 7"}, []string{string(c.Consents.SMS.Status), c.Consents.SMS.Source, orZero(c.Consents.SMS.Evidence)})
+		require.Nil(t, c.Consents.Email)
 	})
 }
 
@@ -87,7 +93,9 @@ func TestAnImportThatCannotBeTakenLeavesNothing(t *testing.T) {
 		kind := map[string]string{"Content-Type": "application/x-ndjson"}
 		s.refused(413, "too_large", call{Method: "POST", Path: "/v1/contacts/import", Body: lines, Headers: kind})
 		require.Zero(t, s.rows()["imports"])
-		got := s.refused(422, "invalid_fields", call{Method: "POST", Path: "/v1/contacts/import?page_id=" + pageID, Body: "{}", Headers: kind})
+		got := s.refused(422, "invalid_fields", call{Method: "POST", Path: "/v1/contacts/import?consent_sms=subscribed&consent_source=fair", Body: "{}", Headers: kind})
+		require.Equal(t, map[string]string{"/query/consent_evidence": "required"}, got)
+		got = s.refused(422, "invalid_fields", call{Method: "POST", Path: "/v1/contacts/import?page_id=" + pageID, Body: "{}", Headers: kind})
 		require.Equal(t, map[string]string{"/query/page_id": "page_not_found"}, got)
 		require.Zero(t, s.rows()["imports"])
 

@@ -66,6 +66,7 @@ type batch struct {
 	merged  []*person
 	grants  []pendingGrant
 	said    []pendingChange
+	refused map[string]bool // channel and hash of addresses that their holders refused
 }
 
 // pendingChange is a change of a consent; who said it may yet be merged.
@@ -235,7 +236,7 @@ func (b *batch) consent(p *person, kind channel.Kind, sent Optional[Consent], a 
 	switch {
 	case sent.Null:
 		next = Consent{}
-	case sent.Set:
+	case sent.Set && b.mayAgree(p, kind, a):
 		next = a.follow(*to, o.source)
 	}
 	if next.same(*to) {

@@ -13,6 +13,7 @@ type answer struct {
 	Consent
 	undated  bool
 	fromFile bool
+	fallback bool // named for a whole import: it stands where nothing is known
 }
 
 // consent checks an answer and fills in what was left out.
@@ -62,6 +63,8 @@ func (a answer) follow(old Consent, source string) Consent {
 	switch {
 	case old.Status == "" || old.At == nil:
 		return next
+	case a.fallback:
+		return old
 	case a.undated && next.Status == old.Status:
 		return a.annotate(old)
 	case a.undated && a.fromFile && old.Status == Unsubscribed:

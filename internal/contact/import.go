@@ -40,6 +40,12 @@ type ImportOptions struct {
 	DryRun bool `json:"-"`
 	// ConsentSource is written for consents that name no source; "" is "import".
 	ConsentSource string `json:"consent_source,omitempty"`
+	// ConsentSMS and ConsentEmail, when they are Subscribed, are the consent of people whose
+	// line has an address of the channel and says nothing of it. They never take the place of what
+	// is known, nor of a refusal of the address, and need ConsentSource and ConsentEvidence.
+	ConsentSMS      string `json:"consent_sms,omitempty"`
+	ConsentEmail    string `json:"consent_email,omitempty"`
+	ConsentEvidence string `json:"consent_evidence,omitempty"`
 	// PageID is the page of Messenger ids and tokens that name none.
 	PageID uuid.UUID `json:"page_id,omitzero"`
 	// Topic is the topic of tokens that name none; "" is "unsorted".
@@ -83,8 +89,7 @@ func (s *Store) Receive(ctx context.Context, r io.Reader, o ImportOptions) (Impo
 		return Import{}, fault.New(fault.Unsupported, "unsupported_format", "An import is NDJSON or CSV.")
 	}
 	c := &checks{now: s.now()}
-	c.limit("/consent_source", o.ConsentSource, maxText)
-	c.limit("/topic", o.Topic, maxText)
+	c.importOptions(o)
 	if err := fault.InvalidFields(c.fields...); err != nil {
 		return Import{}, err
 	}

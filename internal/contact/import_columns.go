@@ -36,7 +36,8 @@ type row struct {
 // cells are those about one channel. An opt-out in any of them wins.
 type cells struct {
 	Consent
-	out bool
+	out     bool
+	unclear bool // something stands there that is neither a yes nor a no
 }
 
 // draftOf reads the cells of a record. An empty cell leaves its field as it is.
@@ -48,7 +49,8 @@ func (c *columns) draftOf(rec record) (Draft, record) {
 			r.Attributes[c.list[i].name] = v
 		}
 	}
-	return r.finish(), r.record
+	d := r.finish()
+	return d, r.record
 }
 
 // set writes a cell into its field. It reports false for what goes to the
@@ -172,13 +174,14 @@ func (c *cells) answer(v string) bool {
 	case known:
 		c.Status = Unsubscribed
 	}
+	c.unclear = c.unclear || !known
 	return known
 }
 
 // optedOut takes a yes as an opt-out. A no is not a permission.
 func (c *cells) optedOut(v string) bool {
 	yes, known := yesNo(v)
-	c.out = c.out || yes
+	c.out, c.unclear = c.out || yes, c.unclear || !known
 	return known
 }
 
@@ -189,6 +192,11 @@ func (c *cells) consent() Optional[Consent] {
 	return Optional[Consent]{Set: c.Status != "", Value: c.Consent}
 }
 
+// partial reports whether the cells speak of the channel and do not come to an answer.
+func (c *cells) partial() bool {
+	return c.Status == "" && (c.unclear || c.Source != "" || c.Evidence != "" || c.At != nil)
+}
+
 func (r *row) finish() Draft {
 	d := r.Draft
 	if r.name != "" && !d.FirstName.Set && !d.LastName.Set {
@@ -196,6 +204,7 @@ func (r *row) finish() Draft {
 		d.FirstName, d.LastName = Of(first), Optional[string]{Set: last != "", Value: last}
 	}
 	d.SMSConsent, d.EmailConsent = r.sms.consent(), r.email.consent()
+	r.unclear.sms, r.unclear.email = r.sms.partial(), r.email.partial()
 	if r.psid != "" {
 		d.Messenger = []MessengerID{{r.page, r.psid}}
 	}

@@ -126,6 +126,8 @@ type record struct {
 	cells  []string // CSV
 	blank  bool
 	fields []fault.Field
+	// unclear: cells speak of the channel, but do not say yes or no.
+	unclear struct{ sms, email bool }
 }
 
 func (r *record) refuse(pointer, code, detail string) {

@@ -253,6 +253,7 @@ func (r *importRun) check(rec record) item {
 	}
 	it := r.store.check(d, match, r.origin)
 	it.fields = tidyFields(append(rec.fields, it.fields...))
+	r.fill(&it, rec)
 	return it
 }
 

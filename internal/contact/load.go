@@ -10,7 +10,7 @@ import (
 
 // newBatch brings and locks every contact that the items may be about: one
 // query for contacts, and one each for Messenger ids, pages and topics where
-// items name any.
+// items name any, and for refused addresses where items agree by default.
 func (s *Store) newBatch(tx *db.Tx, items []item) (*batch, error) {
 	b := &batch{store: s, holders: map[key]*person{}, byID: map[uuid.UUID]*person{}, freed: map[key]*person{}}
 	w := wantOf(items)
@@ -21,6 +21,9 @@ func (s *Store) newBatch(tx *db.Tx, items []item) (*batch, error) {
 		if err := b.loadPlaces(tx); err != nil {
 			return nil, err
 		}
+	}
+	if err := b.loadRefused(tx, items); err != nil {
+		return nil, err
 	}
 	return b, b.loadNames(tx, w)
 }
