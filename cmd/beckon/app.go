@@ -14,6 +14,7 @@ import (
 
 	"beckon"
 	"beckon/internal/api"
+	"beckon/internal/bounce"
 	"beckon/internal/budget"
 	"beckon/internal/campaign"
 	"beckon/internal/capture"
@@ -69,6 +70,7 @@ type app struct {
 	loop      *loop.Loop
 	captures  *capture.Service
 	inbox     *webhook.Inbox
+	bounces   *bounce.Service
 	threads   *thread.Service
 	privacy   *privacy.Service
 	optOuts   *optout.Service
@@ -163,11 +165,12 @@ func (a *app) wireEngine() {
 	a.wireLoop(links)
 	a.wireOptOuts()
 	a.relay = relay.New(a.db, a.queue, relay.Settings{URL: a.config.RelayURL, Log: a.log, Now: now})
+	a.bounces = bounce.New(bounce.Parts{DB: a.db, Queue: a.queue, Contacts: a.contacts, Ledger: a.ledger, Log: a.log, Now: now})
 	a.inbox = webhook.New(webhook.Parts{
 		DB: a.db, Queue: a.queue, Receivers: a.channels.receivers, Contacts: a.contacts, Tokens: a.tokens, Ledger: a.ledger,
 		Links: links, Marks: marks, PageByGraph: a.pageByGraph, Late: a.late,
 		Listeners: []webhook.Listener{a.health, a.recurring, a.templates, a.threads, a.privacy, a.selfTests, a.profiles, a.captures, a.loop},
-		LinkBack:  []webhook.Listener{a.optOuts},
+		LinkBack:  []webhook.Listener{a.optOuts, a.bounces},
 		Relay:     a.relay.Keep, KeepBodies: a.config.KeepBodies, Log: a.log, Now: now,
 	})
 	a.optIns.Register(a.queue)
@@ -201,7 +204,8 @@ func (a *app) pageByGraph(ctx context.Context, graphIDs []string) (map[string]uu
 func (a *app) late(ctx context.Context, kind channel.Kind, failed []channel.Event) error {
 	words := make([]dispatch.Word, len(failed))
 	for i, ev := range failed {
-		words[i] = dispatch.Word{Delivery: ev.Delivery, Result: channel.Result{Outcome: ev.Outcome, Code: ev.Code, Detail: "told by callback"}}
+		words[i] = dispatch.Word{Delivery: ev.Delivery, Address: ev.Address, At: ev.At,
+			Result: channel.Result{Outcome: ev.Outcome, Code: ev.Code, Soft: ev.Soft, Refusal: ev.Reason, Detail: "told by callback"}}
 		if len(ev.ProviderIDs) > 0 {
 			words[i].Result.ProviderID = ev.ProviderIDs[0]
 		}

@@ -41,7 +41,7 @@ func (s *Server) GetReport(ctx context.Context, r gen.GetReportRequestObject) (g
 func reportAnswer(c campaign.Campaign, route []channel.Lane, r delivery.Report, stopped []gen.StoppedSender) gen.Report {
 	out := gen.Report{State: gen.CampaignState(c.State), Audience: int64(r.Audience),
 		Messenger: tallyAnswer(r.Messenger), LinkBack: tallyAnswer(r.LinkBack), Unreachable: unreachable(r.Unreachable.Total, r.Reasons),
-		Lanes: map[string]gen.Tally{}, Clicked: int64(r.Clicked), Returned: int64(r.Returned), Replied: int64(r.Replied),
+		Lanes: map[string]gen.Tally{}, Clicked: int64(r.Clicked), Returned: int64(r.Returned), Replied: int64(r.Replied), Complaints: int64(r.Complaints),
 		Escalated:     gen.Escalated{CampaignID: r.Escalation, Total: int64(r.Escalated.Total), States: counts(r.Escalated.States)},
 		TokensGranted: int64(r.TokensGranted), Stopped: stopped,
 		Unknown: gen.UnknownCount{Settling: int64(r.Settling), ToResolve: int64(r.ToResolve)}}

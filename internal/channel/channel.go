@@ -158,6 +158,7 @@ type Result struct {
 	Elsewhere  bool          // with TryLater: another app holds the person's thread
 	Soft       bool          // with Refused: the address did not work this time, which is counted
 	Unwanted   bool          // with TryLater: the person refused in the meantime, so somebody decides again at once
+	Refusal    string        // with OptedOut: ByStop, ByUnsubscribe or ByComplaint, where it is known
 	Load       int           // percent of the provider's limit that is used up, with any outcome; 0 when not said
 }
 
@@ -270,7 +271,7 @@ type Event struct {
 	Expires     time.Time // when a recurring token ends; zero when it does not say
 	Renewed     bool      // the person chose to go on with a recurring permission
 	Status      string    // see the kinds
-	Reason      string    // why, with EventPolicy and EventTemplate, in Meta's words; with EventStop and EventStart, how
+	Reason      string    // why, with EventPolicy and EventTemplate, in Meta's words; with EventStop and EventStart, how; so too with EventFailed and OptedOut, where it is known
 	App         string    // app that sent an echo, that holds the thread now, or that asks for it
 	Template    string    // name of a utility template, and
 	Language    string    // its language

@@ -51,7 +51,7 @@ type Reached struct {
 // bounce (e-mail) or undeliverable (SMS), and counted anew from then on: who
 // lifts that suppression gives it as many tries again.
 func (s *Store) Miss(ctx context.Context, tx *db.Tx, list []Missed) error {
-	for _, kind := range []channel.Kind{channel.SMS, channel.Email} {
+	for _, kind := range kinds() {
 		missed, err := s.missed(tx, kind, list)
 		if err != nil {
 			return err
@@ -74,7 +74,7 @@ func (s *Store) Miss(ctx context.Context, tx *db.Tx, list []Missed) error {
 // counts no more. A word that comes late, about a message that arrived before
 // others missed, leaves those counted.
 func (s *Store) Reach(_ context.Context, tx *db.Tx, list []Reached) error {
-	for _, kind := range []channel.Kind{channel.SMS, channel.Email} {
+	for _, kind := range kinds() {
 		at := map[string]time.Time{}
 		wanted := make([]spot, len(list))
 		for i, r := range list {
@@ -121,11 +121,7 @@ func (s *Store) hashesOf(tx *db.Tx, kind channel.Kind, list []spot) ([][]byte, e
 		switch {
 		case p.channel != kind:
 		case p.address != "":
-			form, ok := s.form(kind, p.address)
-			if !ok {
-				form = strings.TrimSpace(p.address)
-			}
-			out[i] = s.hash(hashKind(kind), form)
+			out[i] = s.hashAsIs(kind, p.address)
 		case p.contact != uuid.Nil:
 			ids = append(ids, p.contact)
 		}

@@ -36,6 +36,7 @@ type Report struct {
 	Clicked       int
 	Returned      int
 	Replied       int
+	Complaints    int // e-mails called spam
 	TokensGranted int
 	Escalation    *uuid.UUID // the campaign that the Escalated are in, if it asks for one
 	Escalated     Tally      // one more message to silent people; they count on the Messenger side
@@ -91,8 +92,18 @@ func (s *Store) count(ctx context.Context, campaign uuid.UUID) (Report, error) {
 			return r, err
 		}
 	}
+	if r.Complaints, err = s.complaints(ctx, append(escalation, campaign)); err != nil {
+		return r, err
+	}
 	r.TokensGranted, err = s.tokensGranted(ctx, append(escalation, campaign))
 	return r, err
+}
+
+func (s *Store) complaints(ctx context.Context, campaigns []uuid.UUID) (n int, err error) {
+	if err = s.db.Read(ctx).Raw("SELECT COUNT(*) FROM complaints WHERE campaign_id IN ?", campaigns).Row().Scan(&n); err != nil {
+		return 0, fmt.Errorf("count complaints: %w", err)
+	}
+	return n, nil
 }
 
 // countEscalated adds what came of the second message to those of whom nothing

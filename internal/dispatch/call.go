@@ -52,7 +52,7 @@ func (r *run) call(ctx, going context.Context) {
 			id := g.person.tokenFor(r.batch.Lane)
 			t.TokenID = &id
 		}
-		r.results = append(r.results, settled{Try: t, contact: g.Contact, psid: g.person.psid, result: res, kept: !handed, paid: g.paid})
+		r.results = append(r.results, settled{Try: t, contact: g.Contact, psid: g.person.psid, address: g.person.to(r.batch.Lane), result: res, kept: !handed, paid: g.paid})
 	}
 }
 

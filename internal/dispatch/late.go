@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -18,6 +19,8 @@ import (
 // arrive after all.
 type Word struct {
 	Delivery int64
+	Address  string         // where it had gone, or "" where the word does not say
+	At       time.Time      // when it happened; zero is now
 	Result   channel.Result // Outcome says what to do next; ProviderID names the message, when the word does
 }
 
@@ -60,9 +63,9 @@ func (e *Engine) definitionsOf(ctx context.Context, words []Word) (map[uuid.UUID
 }
 
 func (e *Engine) late(ctx context.Context, kind channel.Kind, words []Word, defs map[uuid.UUID]*campaign.Definition) error {
-	ids, byID := make([]int64, len(words)), map[int64]channel.Result{}
+	ids, byID := make([]int64, len(words)), map[int64]Word{}
 	for i, w := range words {
-		ids[i], byID[w.Delivery] = w.Delivery, w.Result
+		ids[i], byID[w.Delivery] = w.Delivery, w
 	}
 	return e.db.Transact(ctx, func(tx *db.Tx) error {
 		opens, err := e.Ledger.Opens(tx, kind, ids)
@@ -78,14 +81,15 @@ func (e *Engine) late(ctx context.Context, kind channel.Kind, words []Word, defs
 			if o.State == delivery.Sending {
 				return ErrInFlight
 			}
-			result := byID[o.Delivery]
+			word := byID[o.Delivery]
+			result := word.Result
 			if muddled[o.Delivery] || !sameMessage(result.ProviderID, o.ProviderID) {
 				continue
 			}
 			if o.ProviderID != "" {
 				result.ProviderID = o.ProviderID
 			}
-			byCampaign[o.CampaignID] = append(byCampaign[o.CampaignID], settled{Try: o.Try, contact: o.ContactID, result: result, late: true})
+			byCampaign[o.CampaignID] = append(byCampaign[o.CampaignID], settled{Try: o.Try, contact: o.ContactID, address: word.Address, at: word.At, result: result, late: true})
 		}
 		return e.settleLate(ctx, tx, byCampaign, defs)
 	})

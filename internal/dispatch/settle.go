@@ -25,7 +25,9 @@ const retryAfter = 5 * time.Second
 type settled struct {
 	delivery.Try
 	contact uuid.UUID
-	psid    string // with Messenger
+	psid    string    // with Messenger
+	address string    // with SMS and e-mail: where it went, or "" where only the contact is known
+	at      time.Time // when the provider says it happened; zero is now
 	result  channel.Result
 	late    bool // told after its batch was worked off
 	kept    bool // never handed over
@@ -42,6 +44,7 @@ type effects struct {
 	closed  []string    // PSIDs whose window is closed after all
 	held    []string    // PSIDs whose thread another app holds
 	silence []contact.Silence
+	missed  []contact.Missed
 	stop    *channel.Result
 	fallers []settled
 	onward  waiting // who is to have a batch of their own
@@ -121,10 +124,24 @@ func (fx *effects) refused(o settled) {
 	case o.result.Outcome == channel.Gone && kind == channel.Messenger:
 		fx.blocked = append(fx.blocked, o.psid)
 	case o.result.Outcome == channel.Gone || o.result.Outcome == channel.OptedOut:
-		fx.silence = append(fx.silence, contact.Silence{Channel: kind, ContactID: o.contact, Reason: silenceReason(o), Source: "provider"})
+		fx.silence = append(fx.silence, contact.Silence{Channel: kind, Address: o.address, ContactID: o.whose(), Reason: silenceReason(o), Source: provider, At: o.at})
+	case o.result.Soft:
+		fx.missed = append(fx.missed, contact.Missed{Channel: kind, Address: o.address, ContactID: o.whose(), Delivery: o.Delivery, Source: provider, At: o.at})
 	}
 	fx.token(o, fate)
 	fx.fallers = append(fx.fallers, o)
+}
+
+// provider is the source of what a provider says about an address.
+const provider = "provider"
+
+// whose is the contact, where the address a message went to is not known: a
+// contact may have another one by now.
+func (o *settled) whose() uuid.UUID {
+	if o.address != "" {
+		return uuid.Nil
+	}
+	return o.contact
 }
 
 func (fx *effects) token(o settled, to token.Status) {
@@ -155,6 +172,9 @@ func (e *Engine) apply(ctx context.Context, tx *db.Tx, fx *effects, def *campaig
 	if err := e.Contacts.HoldThreads(ctx, tx, page, fx.held...); err != nil {
 		return err
 	}
+	if err := e.Contacts.Miss(ctx, tx, fx.missed); err != nil {
+		return err
+	}
 	if err := e.Contacts.Suppress(ctx, tx, fx.silence); err != nil {
 		return err
 	}
@@ -167,6 +187,8 @@ func (e *Engine) apply(ctx context.Context, tx *db.Tx, fx *effects, def *campaig
 func silenceReason(o settled) string {
 	optOut := o.result.Outcome == channel.OptedOut
 	switch {
+	case optOut && o.result.Refusal == channel.ByComplaint:
+		return contact.ReasonComplaint
 	case optOut && o.Lane == channel.LaneSMS:
 		return contact.ReasonStop
 	case optOut:

@@ -46,6 +46,7 @@ const (
 	TokenExpired      Type = "token.expired"
 	TokenRevoked      Type = "token.revoked"
 
+	CampaignComplaints    Type = "campaign.complaints"
 	PageCapabilityChanged Type = "page.capability_changed"
 	RelayFailed           Type = "relay.failed"
 	PageHealthChanged     Type = "page.health_changed"
@@ -55,7 +56,7 @@ const (
 
 // Types returns every type there is.
 func Types() []Type {
-	return []Type{LineStopped, LineResumed, LineSlowed, CampaignStarted, CampaignPaused, CampaignResumed, CampaignFinished, CampaignCancelled, BudgetReached, BudgetChanged, CaptureAnswered, CaptureConflict,
+	return []Type{LineStopped, LineResumed, LineSlowed, CampaignStarted, CampaignPaused, CampaignResumed, CampaignFinished, CampaignCancelled, CampaignComplaints, BudgetReached, BudgetChanged, CaptureAnswered, CaptureConflict,
 		ThreadHeld, ThreadFreed, ContactErased, SuppressionAdded, SuppressionLifted, PageCapabilityChanged, PageHealthChanged, PageQuiet, RelayFailed, TemplateChanged,
 		ContactOptedOut, ContactOptedIn, SMSReceived, SMSReview,
 		TokenGranted, TokenExpiring, TokenExpired, TokenRevoked}

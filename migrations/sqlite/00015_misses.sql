@@ -20,3 +20,16 @@ CREATE TABLE misses (
     PRIMARY KEY (channel, hash, message),
     FOREIGN KEY (channel, hash) REFERENCES missed_addresses (channel, hash) ON DELETE CASCADE
 );
+
+-- E-mails that people called spam: each once, however often that is told.
+CREATE TABLE complaints (
+    delivery_id BIGINT PRIMARY KEY,
+    campaign_id text NOT NULL REFERENCES campaigns (id) ON DELETE CASCADE,
+    at          timestamp NOT NULL,
+    weighed     BOOLEAN NOT NULL DEFAULT FALSE -- the campaign's rate was looked at since
+);
+CREATE INDEX complaints_campaign ON complaints (campaign_id);
+CREATE INDEX complaints_open ON complaints (campaign_id) WHERE NOT weighed;
+
+-- When so many of a campaign's e-mails were called spam that mailbox providers act on it.
+ALTER TABLE campaigns ADD COLUMN complained_at timestamp;

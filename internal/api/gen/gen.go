@@ -143,6 +143,7 @@ const (
 	EventTypeCampaignBudgetChanged EventType = "campaign.budget_changed"
 	EventTypeCampaignBudgetReached EventType = "campaign.budget_reached"
 	EventTypeCampaignCancelled     EventType = "campaign.cancelled"
+	EventTypeCampaignComplaints    EventType = "campaign.complaints"
 	EventTypeCampaignFinished      EventType = "campaign.finished"
 	EventTypeCampaignPaused        EventType = "campaign.paused"
 	EventTypeCampaignResumed       EventType = "campaign.resumed"
@@ -1086,7 +1087,9 @@ type Event struct {
 	// Type `line.stopped`: a sender must not be used (`data`: `sender`, `code`, `detail`, and `retry_at` when it is tried again
 	// by itself). `line.resumed`: it goes on (`by`: `person`, `token` for a new access token, `policy` when Meta blocks the page no
 	// more, or `probe` for a try that went well). `line.slowed`: the provider asked for it (`share`: percent of its pace). `campaign.…`: what became of a
-	// campaign; it is finished again when a late refusal sent somebody on to the next lane. `thread.held`: another app or a
+	// campaign; it is finished again when a late refusal sent somebody on to the next lane. `campaign.complaints`, once: more than
+	// one in a thousand of its e-mails, and at least three, were called spam, at which mailbox providers begin to turn a sender's
+	// mail away (`complaints`, `emails`). `thread.held`: another app or a
 	// human holds the contact's thread on the page, which is left alone (`held_until`); `thread.freed`: not any more.
 	// `contact.erased`: a contact was erased (`external_id`, when it had one that cannot be an address): other systems
 	// should do the same. `suppression.added`, `suppression.lifted`: an address that a contact holds must not be sent to, or not for this
@@ -1118,7 +1121,9 @@ type EventList struct {
 // EventType `line.stopped`: a sender must not be used (`data`: `sender`, `code`, `detail`, and `retry_at` when it is tried again
 // by itself). `line.resumed`: it goes on (`by`: `person`, `token` for a new access token, `policy` when Meta blocks the page no
 // more, or `probe` for a try that went well). `line.slowed`: the provider asked for it (`share`: percent of its pace). `campaign.…`: what became of a
-// campaign; it is finished again when a late refusal sent somebody on to the next lane. `thread.held`: another app or a
+// campaign; it is finished again when a late refusal sent somebody on to the next lane. `campaign.complaints`, once: more than
+// one in a thousand of its e-mails, and at least three, were called spam, at which mailbox providers begin to turn a sender's
+// mail away (`complaints`, `emails`). `thread.held`: another app or a
 // human holds the contact's thread on the page, which is left alone (`held_until`); `thread.freed`: not any more.
 // `contact.erased`: a contact was erased (`external_id`, when it had one that cannot be an address): other systems
 // should do the same. `suppression.added`, `suppression.lifted`: an address that a contact holds must not be sent to, or not for this
@@ -1810,6 +1815,9 @@ type RecurringTokenStatus string
 type Report struct {
 	Audience int64 `json:"audience"`
 	Clicked  int64 `json:"clicked"`
+
+	// Complaints E-mails that people called spam, as far as mailbox providers tell. Above one in a thousand they begin to turn mail away.
+	Complaints int64 `json:"complaints"`
 
 	// Escalated One more message, on a link-back lane, to people who stayed silent on Messenger. They count on the Messenger side; their clicks,
 	// returns and replies are in the counts above, each person once.
