@@ -100,25 +100,33 @@ func (m Move) state() State {
 
 // MoveTo puts claimed deliveries back, on the lanes given. The claim does not
 // count as an attempt. Without a lane a delivery ends: unreachable when nothing
-// was ever tried, else failed on the lane it stands on.
-func (s *Store) MoveTo(tx *db.Tx, moves []Move) error {
+// was ever tried, else failed on the lane it stands on. It returns those that moved:
+// not what was given up since, or is on its way by another try.
+func (s *Store) MoveTo(tx *db.Tx, moves []Move) (map[int64]bool, error) {
 	if len(moves) == 0 {
-		return nil
+		return map[int64]bool{}, nil
 	}
 	n := len(moves)
-	ids, lanes, states, reasons, notBefore := make([]int64, n), make([]string, n), make([]string, n), make([]string, n), make([]time.Time, n)
+	ids, tries, lanes, states, reasons, notBefore := make([]int64, n), make([]int64, n), make([]string, n), make([]string, n), make([]string, n), make([]time.Time, n)
 	for i, m := range moves {
+		tries[i] = int64(m.Attempts + 1)
 		ids[i], lanes[i], states[i], reasons[i], notBefore[i] = m.Delivery, string(m.Lane), string(m.state()), m.Reason, m.NotBefore
 	}
-	err := tx.Exec(`UPDATE deliveries SET state = v.state, reason = v.reason, not_before = v.not_before, attempt = attempt - 1,
+	var moved []int64
+	err := tx.Raw(`UPDATE deliveries SET state = v.state, reason = v.reason, not_before = v.not_before, attempt = attempt - 1,
 			lane = CASE WHEN v.state = 'failed' THEN deliveries.lane ELSE v.lane END
-		FROM ? WHERE deliveries.id = v.id AND deliveries.id BETWEEN ? AND ? AND CASE deliveries.state WHEN 'sending' THEN TRUE ELSE FALSE END`,
-		tx.Values("v", db.Int64s("id", ids), db.Texts("lane", lanes), db.Texts("state", states), db.Texts("reason", reasons), db.Times("not_before", notBefore)),
-		slices.Min(ids), slices.Max(ids)).Error
+		FROM ? WHERE deliveries.id = v.id AND deliveries.id BETWEEN ? AND ? AND deliveries.attempt = v.n AND CASE deliveries.state WHEN 'sending' THEN TRUE ELSE FALSE END
+		RETURNING deliveries.id`,
+		tx.Values("v", db.Int64s("id", ids), db.Int64s("n", tries), db.Texts("lane", lanes), db.Texts("state", states), db.Texts("reason", reasons), db.Times("not_before", notBefore)),
+		slices.Min(ids), slices.Max(ids)).Scan(&moved).Error
 	if err != nil {
-		return fmt.Errorf("move deliveries: %w", err)
+		return nil, fmt.Errorf("move deliveries: %w", err)
 	}
-	return nil
+	out := make(map[int64]bool, len(moved))
+	for _, id := range moved {
+		out[id] = true
+	}
+	return out, nil
 }
 
 // Try names one try of a delivery.

@@ -34,9 +34,12 @@ func (r *run) call(ctx, going context.Context) {
 	batch, refused := r.letters.batch, r.letters.refused
 	batch.Page, batch.Campaign = r.page, r.batch.CampaignID.String()
 	batch.Halted = func() bool { return going.Err() != nil }
+	batch.Silenced = r.silenced(batch.Messages)
 	batch.Turn = r.turns(ctx, going, batch.Messages)
 	r.engine.mark(batch.Messages)
 	r.limit(batch.Messages)
+	r.refusals.follow(r.going)
+	defer r.refusals.follow(nil)
 	began := time.Now()
 	results := r.engine.hand(ctx, batch)
 	if r.grant.Every == 0 {
@@ -135,10 +138,11 @@ func (e *Engine) mark(messages []channel.Message) {
 func (e *Engine) hand(ctx context.Context, b channel.Batch) map[int64]channel.Result {
 	out := make(map[int64]channel.Result, len(b.Messages))
 	sender := e.Senders[b.Lane.Kind()]
-	all, turn := b.Messages, b.Turn
+	all, turn, silenced := b.Messages, b.Turn, b.Silenced
 	for i := 0; i < len(all); i += sender.MaxBatch() {
 		b.Messages = all[i:min(i+sender.MaxBatch(), len(all))]
 		b.Turn = from(turn, i)
+		b.Silenced = func(j int) bool { return silenced != nil && silenced(i+j) }
 		for j, res := range sender.Send(ctx, b) {
 			out[b.Messages[j].Delivery] = res
 		}
@@ -161,9 +165,9 @@ func from(turn func(context.Context, int) bool, i int) func(context.Context, int
 	return func(ctx context.Context, j int) bool { return turn(ctx, i+j) }
 }
 
-// watch looks after the campaign's state while a batch is under way: going ends
-// when it is paused or over, so that this is heeded in the middle of a batch. The
-// caller calls stop.
+// watch looks after the campaign's state, and after who refuses, while a batch is
+// under way: going ends when the campaign is paused or over, so that this is
+// heeded in the middle of a batch. The caller calls stop.
 func (r *run) watch(ctx context.Context) (going context.Context, stop func()) {
 	going, halt := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -177,12 +181,21 @@ func (r *run) watch(ctx context.Context) (going context.Context, stop func()) {
 				return
 			case <-tick.C:
 			}
-			c, err := r.engine.Campaigns.Get(going, r.batch.CampaignID)
-			if err == nil && c.State != campaign.Running && c.State != campaign.Finished {
+			if !r.look(going) {
 				halt()
 				return
 			}
 		}
 	}()
 	return going, func() { halt(); <-done }
+}
+
+// look hears who refused, and reports whether the campaign still runs. Where the
+// database cannot say, it does: the next look will tell.
+func (r *run) look(ctx context.Context) bool {
+	if err := r.listen(ctx); err != nil && ctx.Err() == nil {
+		r.engine.Log.WarnContext(ctx, "who refused meanwhile cannot be read", "campaign_id", r.batch.CampaignID, "error", err)
+	}
+	c, err := r.engine.Campaigns.Get(ctx, r.batch.CampaignID)
+	return err != nil || c.State == campaign.Running || c.State == campaign.Finished
 }

@@ -178,7 +178,7 @@ func (r *run) reserve(ctx context.Context, tx *db.Tx, s *step) ([]delivery.Move,
 }
 
 func (r *run) move(ctx context.Context, tx *db.Tx, moves []delivery.Move) error {
-	if err := r.engine.Ledger.MoveTo(tx, moves); err != nil {
+	if _, err := r.engine.Ledger.MoveTo(tx, moves); err != nil {
 		return err
 	}
 	w := waiting{}

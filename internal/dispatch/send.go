@@ -60,12 +60,13 @@ type run struct {
 	def    *campaign.Definition
 	page   channel.Page
 
-	step              // what the last transaction decided
-	results []settled // what the providers said since then
-	units   float64   // that a message took so far, on average
-	claimed int       // of the batch, so far
-	back    bool      // some of those wait again
-	count   map[channel.Outcome]int
+	refusals refusals  // of the chunk that is out
+	step               // what the last transaction decided
+	results  []settled // what the providers said since then
+	units    float64   // that a message took so far, on average
+	claimed  int       // of the batch, so far
+	back     bool      // some of those wait again
+	count    map[channel.Outcome]int
 }
 
 // step is what one transaction decides.

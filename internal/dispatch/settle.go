@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -47,7 +48,9 @@ type effects struct {
 	missed  []contact.Missed
 	stop    *channel.Result
 	fallers []settled
-	onward  waiting // who is to have a batch of their own
+	// unwanted refused after their chunk was claimed, and were left out.
+	unwanted []settled
+	onward   waiting // who is to have a batch of their own
 }
 
 // settle is the one function that acts on outcomes. All tries are of one
@@ -71,6 +74,11 @@ func (e *Engine) settle(ctx context.Context, tx *db.Tx, def *campaign.Definition
 	if err != nil {
 		return err
 	}
+	left, err := e.leaveOut(tx, def, s, fx)
+	if err != nil {
+		return err
+	}
+	maps.Copy(moved, left)
 	if err := e.Purse.Refund(tx, def.Payer, untaken(outcomes, moved)); err != nil {
 		return err
 	}
@@ -88,6 +96,11 @@ func (fx *effects) add(o settled, def *campaign.Definition, now time.Time) {
 		set.To = delivery.Accepted
 		fx.token(o, token.Spent)
 	case channel.TryLater:
+		if o.result.Unwanted {
+			fx.token(o, token.Available)
+			fx.unwanted = append(fx.unwanted, o)
+			return
+		}
 		if o.result.Elsewhere {
 			fx.held = append(fx.held, o.psid)
 		}
