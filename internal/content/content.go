@@ -19,6 +19,10 @@ type Source struct {
 // SMS is a text message.
 type SMS struct {
 	Text string `json:"text"`
+	// Normalise lets look-alikes take the place of characters outside the SMS
+	// alphabet - straight quotes of curly ones, three dots of an ellipsis - where
+	// that makes the whole text fit into it; nil is true.
+	Normalise *bool `json:"normalise,omitempty"`
 }
 
 // Email is an e-mail. Of HTML and Text one may be left out: it is made from the
@@ -60,6 +64,7 @@ const (
 	WarnNothingToTap        = "nothing_to_tap"
 	WarnSMSWithoutLink      = "sms_without_link"
 	WarnSMSWithoutOptOut    = "sms_without_opt_out"
+	WarnSMSIsUnicode        = "sms_is_unicode" // 70 characters cost a segment, not 160
 	WarnEmailWithoutLink    = "email_without_link"
 	WarnEmailWithoutOptOut  = "email_without_unsubscribe"
 	WarnEmailWithoutAddress = "email_without_postal_address"
@@ -79,6 +84,7 @@ func (w Warning) Stops() bool {
 type Compiled struct {
 	messenger *messenger
 	sms       *template
+	asWritten bool // the SMS: look-alikes do not take the place of anything
 	mail      *mail
 	utility   *utility
 	attrs     bool
@@ -93,6 +99,7 @@ func Compile(src Source, by Sender) (*Compiled, []Warning, error) {
 	return c.finish(&Compiled{
 		messenger: c.messenger(pointerMessenger, src.Messenger),
 		sms:       c.sms(src.SMS),
+		asWritten: src.SMS.asWritten(),
 		mail:      c.mail(src.Email),
 		utility:   c.utility(src.Utility),
 	})

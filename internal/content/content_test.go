@@ -33,9 +33,9 @@ func compile(t require.TestingT, src content.Source) *content.Compiled {
 	return c
 }
 
-// say fills a template in as an SMS, the plainest channel.
+// say fills a template in as an SMS, the plainest channel, as it is written.
 func say(t require.TestingT, template string, v *content.Vars) string {
-	out, err := compile(t, content.Source{SMS: &content.SMS{Text: template}}).SMS(v)
+	out, err := compile(t, content.Source{SMS: &content.SMS{Text: template, Normalise: new(false)}}).SMS(v)
 	require.NoError(t, err)
 	return out
 }

@@ -1,6 +1,7 @@
 package content
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"unicode"
@@ -28,6 +29,9 @@ func (c *compiler) sms(src *SMS) *template {
 	if !t.unsub && !offersOptOut(out.everything(t)) {
 		c.warn(pointerSMS, WarnSMSWithoutOptOut, "Say how to opt out, for example: Reply STOP to opt out.")
 	}
+	if r, wide := firstWide(out.everything(t), src.asWritten()); wide {
+		c.warn(pointerSMS, WarnSMSIsUnicode, fmt.Sprintf("The character %q (U+%04X) is not in the SMS alphabet: with it 70 characters cost a segment, without it 160.", r, r))
+	}
 	return out
 }
 
@@ -47,7 +51,14 @@ func (c *Compiled) SMS(v *Vars) (string, error) {
 	if c.sms == nil {
 		return "", refuse(CodeNone, "There is no SMS.")
 	}
-	return c.sms.within(&frame{vars: v}, MaxSMS)
+	out, err := c.sms.within(&frame{vars: v}, MaxSMS)
+	if err != nil || c.asWritten {
+		return out, err
+	}
+	if out = inAlphabet(out); utf8.RuneCountInString(out) > MaxSMS {
+		return "", tooLong()
+	}
+	return out, nil
 }
 
 // within renders a text that must say something in at most so many characters.
@@ -59,10 +70,12 @@ func (t *template) within(f *frame, limit int) (string, error) {
 	case strings.TrimSpace(out) == "":
 		return "", refuse(CodeEmpty, "Nothing is left to say to this contact.")
 	case len(out) > limit && utf8.RuneCountInString(out) > limit:
-		return "", refuse(CodeTooLong, "The text is too long for this contact.")
+		return "", tooLong()
 	}
 	return out, nil
 }
+
+func tooLong() error { return refuse(CodeTooLong, "The text is too long for this contact.") }
 
 // everything is all that the author wrote, inside of blocks too.
 func (t *template) everything(src *text) string {

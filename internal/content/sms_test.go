@@ -36,7 +36,9 @@ func TestSMSWarnsAboutLinkAndOptOut(t *testing.T) {
 		for _, w := range warnings {
 			require.Equal(t, "/content/sms/text", w.Pointer)
 			require.NotEmpty(t, w.Detail)
-			got = append(got, w.Code)
+			if w.Code != content.WarnSMSIsUnicode {
+				got = append(got, w.Code)
+			}
 		}
 		require.Equal(t, want, got, text)
 	}

@@ -4,6 +4,8 @@ import (
 	"iter"
 	"strings"
 	"unicode/utf16"
+
+	"beckon/internal/channel"
 )
 
 // How much fits into one message, and into each part of a longer one.
@@ -12,37 +14,18 @@ const (
 	ucsSingle, ucsPart = 70, 67   // UTF-16 units
 )
 
-// What GSM-7 knows outside ASCII, and what costs it two septets.
-const (
-	gsmBeyondASCII = "£¥èéùìòÇØøÅåΔΦΓΛΩΠΨΣΘΞÆæßÉ¤¡ÄÖÑÜ§¿äöñüà"
-	gsmExtended    = "\f^{}\\[~]|€"
-)
-
 // Segments counts the parts in which a text is sent and billed: in GSM-7 when
 // every character of it allows that, else in UCS-2. It counts as Twilio's own
 // calculator does: what a reader sees as one character is not split over two
 // parts, and an empty text is one.
 func Segments(text string) int {
-	if strings.ContainsFunc(text, func(r rune) bool { return septets(r) == 0 }) {
+	if strings.ContainsFunc(text, func(r rune) bool { return channel.Septets(r) == 0 }) {
 		if length(text) <= ucsSingle {
 			return 1
 		}
 		return parts(units(text), ucsSingle, ucsPart)
 	}
-	return parts(costs(text, septets), gsmSingle, gsmPart)
-}
-
-// septets is what a character costs in GSM-7, 0 when it does not exist there.
-func septets(r rune) int {
-	switch {
-	case strings.ContainsRune(gsmExtended, r):
-		return 2
-	case r == '\n' || r == '\r' || r >= ' ' && r <= '~' && r != '`':
-		return 1
-	case r > '~' && strings.ContainsRune(gsmBeyondASCII, r):
-		return 1
-	}
-	return 0
+	return parts(costs(text, channel.Septets), gsmSingle, gsmPart)
 }
 
 // costs is what each character of a text costs.
