@@ -152,7 +152,7 @@ func (a *app) wireEngine() {
 		Link:        func(id int64) string { return a.config.PublicURL + "/l/" + links.Code(id) },
 		Unsubscribe: func(id int64) string { return a.config.PublicURL + "/u/" + unsubscribes.Code(id) },
 		Mark:        marks.Code,
-		Segments:    sms.Segments, AskAgain: a.config.AskAgain, Log: a.log, Now: now,
+		Segments:    sms.Segments, Country: budget.Country, AskAgain: a.config.AskAgain, Log: a.log, Now: now,
 	}, size)
 	a.wireThreads()
 	a.wirePrivacy()

@@ -21,7 +21,7 @@ func (s *Server) CreateCampaign(ctx context.Context, r gen.CreateCampaignRequest
 	}
 	draft := campaign.Patch{Name: &r.Body.Name, PageID: &r.Body.PageID, Topic: &r.Body.Topic, Audience: r.Body.Audience,
 		Content: &src, FallThrough: r.Body.FallThrough, Transactional: r.Body.Transactional, StartsAt: r.Body.StartsAt, StartsLocal: r.Body.StartsLocal, EndsAt: r.Body.EndsAt,
-		AllowedHours: r.Body.AllowedHours, EscalateAfterHours: r.Body.EscalateAfterHours, FollowUp: r.Body.FollowUp}
+		AllowedHours: r.Body.AllowedHours, EscalateAfterHours: r.Body.EscalateAfterHours, FollowUp: r.Body.FollowUp, Budget: r.Body.Budget}
 	if r.Body.Route != nil {
 		draft.Route = routeOf(r.Body.Route)
 	}
@@ -66,7 +66,7 @@ func (s *Server) UpdateCampaign(ctx context.Context, r gen.UpdateCampaignRequest
 	b := r.Body
 	change := campaign.Patch{Name: b.Name, PageID: b.PageID, Topic: b.Topic, Audience: b.Audience.Value, FallThrough: b.FallThrough, Transactional: b.Transactional,
 		StartsAt: b.StartsAt.Pointer(), StartsLocal: b.StartsLocal, EndsAt: b.EndsAt.Pointer(),
-		AllowedHours: b.AllowedHours.Value, EscalateAfterHours: b.EscalateAfterHours.Pointer(), FollowUp: b.FollowUp.Value}
+		AllowedHours: b.AllowedHours.Value, EscalateAfterHours: b.EscalateAfterHours.Pointer(), FollowUp: b.FollowUp.Value, Budget: b.Budget.Value}
 	if b.Audience.Null {
 		change.Audience = json.RawMessage("{}")
 	}
@@ -75,6 +75,9 @@ func (s *Server) UpdateCampaign(ctx context.Context, r gen.UpdateCampaignRequest
 	}
 	if b.FollowUp.Null {
 		change.FollowUp = json.RawMessage("null")
+	}
+	if b.Budget.Null {
+		change.Budget = json.RawMessage("null")
 	}
 	if b.Route.Set {
 		change.Route = routeOf(b.Route.Value)
@@ -201,6 +204,9 @@ func (s *Server) campaignAnswer(ctx context.Context, c campaign.Campaign) (gen.C
 	}
 	if c.FollowUp != nil {
 		out.FollowUp = gen.FollowUp(*c.FollowUp)
+	}
+	if c.Budget != nil {
+		out.Budget = gen.Budget(*c.Budget)
 	}
 	if c.EscalateAfterHours > 0 {
 		out.EscalateAfterHours = &c.EscalateAfterHours

@@ -37,6 +37,7 @@ func TestACampaignGoesOut(t *testing.T) {
 		require.Equal(t, map[string]int64{"window": 2, "one_time": 1, "sms": 2, "email": 1}, lanes)
 		require.Equal(t, preview.Lanes, lanes, "the preview promised what happened")
 		require.EqualValues(t, 2, preview.SMSSegments)
+		require.EqualValues(t, 2, r.SMS.Segments, "and what was promised is what was spent")
 		require.Equal(t, []int64{preview.Audience, preview.Messenger, preview.LinkBack}, []int64{r.Audience, r.Messenger.Total, r.LinkBack.Total})
 		require.Equal(t, "Hi Amy, spring courses are open.", *preview.Samples.Messenger.Text)
 		require.Equal(t, "COURSES_YES", *preview.Samples.Messenger.QuickReplies[0].Payload)

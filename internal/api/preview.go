@@ -29,6 +29,12 @@ func (s *Server) PreviewCampaign(ctx context.Context, r gen.PreviewCampaignReque
 	if err != nil {
 		return nil, err
 	}
+	prices, err := s.Budgets.Prices(ctx)
+	if err != nil {
+		return nil, err
+	}
+	bill := estimate(p.SMS, prices)
+	warnings = append(warnings, slices.Concat(rendering(p), tooLate(p.Held), costly(c, bill))...)
 	samples, err := s.samples(p.Sample)
 	if err != nil {
 		return nil, err
@@ -38,8 +44,8 @@ func (s *Server) PreviewCampaign(ctx context.Context, r gen.PreviewCampaignReque
 		return nil, err
 	}
 	return gen.PreviewCampaign200JSONResponse{Audience: int64(p.Audience), Messenger: int64(p.Messenger), LinkBack: int64(p.LinkBack),
-		Unreachable: unreachable(p.Unreachable, p.Reasons), Lanes: counts(p.Lanes), Held: heldPeople(p.Held), SMSSegments: int64(p.SMSSegments),
-		Warnings: append(append(warnings, rendering(p)...), tooLate(p.Held)...), Samples: samples, Worst: worst}, nil
+		Unreachable: unreachable(p.Unreachable, p.Reasons), Lanes: counts(p.Lanes), Held: heldPeople(p.Held), SMSSegments: int64(p.SMS.Segments), SMS: bill,
+		Warnings: warnings, Samples: samples, Worst: worst}, nil
 }
 
 func heldPeople(h dispatch.Held) gen.HeldPeople {

@@ -33,8 +33,13 @@ func (s *Server) GetReport(ctx context.Context, r gen.GetReportRequestObject) (g
 	if err != nil {
 		return nil, err
 	}
+	spent, err := s.Budgets.Spent(ctx, c.ID)
+	if err != nil {
+		return nil, err
+	}
 	out := reportAnswer(c, route, counted, stopped)
 	out.FollowUps = gen.FollowUpCount{Open: followed.Open, Done: followed.Done, Skipped: followed.Skipped, Thanked: followed.Thanked, Asked: followed.Asked}
+	out.SMS = spentAnswer(spent)
 	return gen.GetReport200JSONResponse(out), nil
 }
 

@@ -237,7 +237,7 @@ func (s *service) wireChannels(p *Parts, log *slog.Logger, absent []channel.Kind
 		Link:        func(id int64) string { return publicURL + "/l/" + p.Links.Code(id) },
 		Unsubscribe: func(id int64) string { return publicURL + "/u/" + p.Unsubscribes.Code(id) },
 		Mark:        s.marks.Code,
-		Segments:    sms.Segments, Log: log, Now: s.clock.Now,
+		Segments:    sms.Segments, Country: budget.Country, Log: log, Now: s.clock.Now,
 	}, dispatch.Sizes{Page: 3, Batch: 2, Parallel: 1})
 	p.OptOuts = optout.New(optout.Parts{DB: p.DB, Queue: s.queue, Contacts: p.Contacts, Box: p.Box, KeepTexts: true, Now: s.clock.Now})
 	p.Inbox = webhook.New(webhook.Parts{

@@ -74,6 +74,8 @@ type Parts struct {
 	Mark func(delivery int64) string
 	// Segments counts the parts of an SMS, for the preview.
 	Segments func(text string) int
+	// Country names the country of a phone number, for the preview; "" is none.
+	Country func(phone string) string
 	// AskAgain is how long a person is not asked again for a permission, for
 	// audiences of those who may be; 0 means token.DefaultGuard.
 	AskAgain time.Duration

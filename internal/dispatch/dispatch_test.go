@@ -344,7 +344,7 @@ func TestPreviewSaysWhatPlanningWillDo(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 120, p.Audience)
 		require.Equal(t, p.Audience, p.Messenger+p.LinkBack+p.Unreachable)
-		require.Equal(t, p.Lanes[channel.LaneSMS], p.SMSSegments)
+		require.Equal(t, p.Lanes[channel.LaneSMS], p.SMS.Segments)
 		require.NotEmpty(t, p.Sample.SMS)
 		r := b.sendOut(c)
 		for lane, n := range p.Lanes {

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -21,13 +22,37 @@ type Preview struct {
 	Unreachable int
 	Lanes       map[channel.Lane]int
 	Reasons     map[route.Reason]int // of the unreachable
-	SMSSegments int                  // parts that the SMS lane would be billed for
+	SMS         SMSCost              // what the SMS lane would be billed for
 	Unsayable   map[channel.Lane]int // people on a lane for whom its content cannot be rendered
 	Held        Held
 	Sample      campaign.Sample // one person of the audience; empty without people, as the next two
 	LongestName campaign.Sample // somebody with the longest first name there is, and nothing else known
 	Nameless    campaign.Sample // somebody of whom nothing is known
 	longest     string
+}
+
+// SMSCost counts the texts of a preview, after they were rendered.
+type SMSCost struct {
+	Texts
+	Longest   int              // segments of the longest
+	Unicode   int              // texts outside the SMS alphabet
+	Countries map[string]Texts // by where the number belongs; "" is nowhere
+}
+
+// Texts are a number of text messages and the segments that they take.
+type Texts struct{ Messages, Segments int }
+
+func (t *Texts) add(segments int) { t.Messages, t.Segments = t.Messages+1, t.Segments+segments }
+
+func (c *SMSCost) add(country, text string, segments int) {
+	c.Texts.add(segments)
+	c.Longest = max(c.Longest, segments)
+	if strings.ContainsFunc(text, func(r rune) bool { return channel.Septets(r) == 0 }) {
+		c.Unicode++
+	}
+	of := c.Countries[country]
+	of.add(segments)
+	c.Countries[country] = of
 }
 
 // Held counts those who are not written to as soon as the campaign starts, for
@@ -59,7 +84,7 @@ const exampleCode = int64(1)
 
 // Preview decides for everybody in the audience and renders what costs money.
 func (e *Engine) Preview(ctx context.Context, c campaign.Campaign) (Preview, error) {
-	out := Preview{Lanes: map[channel.Lane]int{}, Reasons: map[route.Reason]int{}, Unsayable: map[channel.Lane]int{}}
+	out := Preview{Lanes: map[channel.Lane]int{}, Reasons: map[route.Reason]int{}, Unsayable: map[channel.Lane]int{}, SMS: SMSCost{Countries: map[string]Texts{}}}
 	def, err := e.Campaigns.Define(c)
 	if err != nil {
 		return out, err
@@ -142,6 +167,7 @@ func (e *Engine) cost(out *Preview, def *campaign.Definition, page string, lane 
 		return
 	}
 	if lane == channel.LaneSMS {
-		out.SMSSegments += e.Segments(string(b.Messages[0].Body))
+		text := string(b.Messages[0].Body)
+		out.SMS.add(e.Country(r.To), text, e.Segments(text))
 	}
 }

@@ -139,7 +139,7 @@ func (b *bundle) wire(providers string, o options) {
 	codes := link.NewCoder(box.Key("link"), link.PurposeLink)
 	b.marks = link.NewCoder(box.Key("link"), link.PurposeMark)
 	b.engine = dispatch.New(dispatch.Parts{DB: d, Queue: b.queue, Campaigns: b.campaigns, Contacts: b.contacts, Tokens: b.tokens, Ledger: b.ledger,
-		Pages: b.pages, Lines: b.lines, Purse: b.budgets, Senders: senders, Segments: sms.Segments, Log: log, Now: b.now, Wait: func(_ context.Context, d time.Duration) { b.advance(d + time.Microsecond) },
+		Pages: b.pages, Lines: b.lines, Purse: b.budgets, Senders: senders, Segments: sms.Segments, Country: budget.Country, Log: log, Now: b.now, Wait: func(_ context.Context, d time.Duration) { b.advance(d + time.Microsecond) },
 		Link:        func(id int64) string { return "https://go.example.com/l/" + codes.Code(id) },
 		Unsubscribe: func(id int64) string { return "https://go.example.com/u/" + codes.Code(id) },
 		Mark:        b.marks.Code,

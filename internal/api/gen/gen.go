@@ -403,6 +403,12 @@ const (
 	TokenStatusVoid      TokenStatus = "void"
 )
 
+// Defines values for WhenReached.
+const (
+	WhenReachedFallThrough WhenReached = "fall_through"
+	WhenReachedWait        WhenReached = "wait"
+)
+
 // AllowedHours Per lane, when people may be written to by the clock on their own wall. A lane left out is open at any time, `{}` therefore
 // means any time for all. A contact's time zone is their own `time_zone`, else that of their phone number, else the
 // page's `time_zone`, else UTC. Where a number may be in several time zones, it must be allowed in all of them; if it never is, the
@@ -507,6 +513,16 @@ type Attributes = map[string]any
 // message. `page` narrows both fields to one page.
 type Audience = json.RawMessage
 
+// Budget The most that a campaign may spend on SMS. It is never exceeded: what a text costs is taken from it before the text is handed over,
+// and given back only when the provider definitely did not take it. What is `unknown` counts as spent, and so does what failed
+// after it was taken. With the first text for which there is not enough left the budget is reached, and no text goes out any more.
+//
+// A campaign and its escalation spend from the same budget. Tests spend nothing of it.
+type Budget = json.RawMessage
+
+// BudgetPatch defines model for BudgetPatch.
+type BudgetPatch = json.RawMessage
+
 // Button `web_url` needs a `url`, `postback` a `payload`, `phone_number` a `payload` that is the number, with + and country code.
 type Button struct {
 	// Payload Template.
@@ -530,6 +546,9 @@ type Campaign struct {
 
 	// Audience `null` means everyone.
 	Audience Audience `json:"audience"`
+
+	// Budget `null` is without limit.
+	Budget Budget `json:"budget"`
 
 	// Content What is said, per channel. Every channel on the route needs its part before the start.
 	Content            Content    `json:"content"`
@@ -583,6 +602,9 @@ type CampaignCreate struct {
 	// message. `page` narrows both fields to one page.
 	Audience Audience `json:"audience,omitempty"`
 
+	// Budget `null` is without limit.
+	Budget Budget `json:"budget,omitempty"`
+
 	// Content What is said, per channel. Every channel on the route needs its part before the start.
 	Content Content `json:"content"`
 
@@ -631,7 +653,10 @@ type CampaignPatch struct {
 
 	// Audience `null` means everyone.
 	Audience patch.Field[Audience] `json:"audience"`
-	Content  *ContentPatch         `json:"content,omitempty"`
+
+	// Budget `null` is without limit. The only part that can be changed until the campaign has ended; a budget that was reached lets texts out again once there is room.
+	Budget  patch.Field[BudgetPatch] `json:"budget"`
+	Content *ContentPatch            `json:"content,omitempty"`
 
 	// EndsAt The deadline: what was not sent by then is given up as `expired`.
 	EndsAt patch.Field[time.Time] `json:"ends_at"`
@@ -933,6 +958,9 @@ type ContentPatch struct {
 // Country Country of the Page, two capital letters (ISO 3166). Recurring notifications live on in Australia, Europe, Japan,
 // Korea and the United Kingdom only: elsewhere `capabilities.recurring` starts as `off`.
 type Country = string
+
+// Decimal An exact decimal number of at least 0, with at most six digits behind the point.
+type Decimal = string
 
 // DeletionTicket defines model for DeletionTicket.
 type DeletionTicket struct {
@@ -1686,7 +1714,10 @@ type Preview struct {
 	// Samples Rendered for one person. A channel that nothing is said on, or whose content cannot be rendered for this person, is left out; with nobody in the audience, all are.
 	Samples Samples `json:"samples"`
 
-	// SMSSegments What the SMS lane would be billed for.
+	// SMS What the lane `sms` would be billed for, if everybody on it got their text now. Counted after rendering and normalising, for each person.
+	SMS SMSCost `json:"sms"`
+
+	// SMSSegments What the SMS lane would be billed for; the same as `sms.segments`.
 	SMSSegments int64       `json:"sms_segments"`
 	Unreachable Unreachable `json:"unreachable"`
 	Warnings    []Warning   `json:"warnings"`
@@ -1833,8 +1864,12 @@ type Report struct {
 	Replied   int64            `json:"replied"`
 
 	// Returned Came back to the bot, proved by Messenger.
-	Returned int64         `json:"returned"`
-	State    CampaignState `json:"state"`
+	Returned int64 `json:"returned"`
+
+	// SMS What the campaign and its escalation have spent on SMS, by our own count: what the provider did not take is not in it, what nobody
+	// knows is. The provider's bill counts.
+	SMS   SMSSpent      `json:"sms"`
+	State CampaignState `json:"state"`
 
 	// Stopped Senders on the route that are stopped. Nobody is lost meanwhile: what is left goes on when they do.
 	Stopped []StoppedSender `json:"stopped"`
@@ -1939,14 +1974,92 @@ type Slug = string
 
 // SMSContent defines model for SmsContent.
 type SMSContent struct {
+	// Normalise Curly quotes, dashes, ellipses, no-break spaces and the like become plain ones where that makes the whole text, as it is rendered
+	// for a person, fit into the SMS alphabet (GSM-7): then 160 characters cost one segment, else 70. Where it is not enough the text stays as it is.
+	Normalise *bool `json:"normalise,omitempty"`
+
 	// Text Template; at most 1600 characters once rendered.
 	Text string `json:"text"`
+}
+
+// SMSCost What the lane `sms` would be billed for, if everybody on it got their text now. Counted after rendering and normalising, for each person.
+type SMSCost struct {
+	// Amount Of all segments that have a price; `null` where none has.
+	Amount *Decimal `json:"amount"`
+
+	// Countries Most segments first.
+	Countries []SMSCountryCost `json:"countries"`
+	Currency  *string          `json:"currency"`
+
+	// Longest Segments of the longest text.
+	Longest  int   `json:"longest"`
+	Messages int64 `json:"messages"`
+	Segments int64 `json:"segments"`
+
+	// Unicode Texts outside the SMS alphabet, of which a segment holds 70 characters and not 160.
+	Unicode int64 `json:"unicode"`
+
+	// Unpriced Segments that have none.
+	Unpriced int64 `json:"unpriced"`
+}
+
+// SMSCountryCost defines model for SmsCountryCost.
+type SMSCountryCost struct {
+	Amount *Decimal `json:"amount"`
+
+	// Country ISO 3166; `null` for numbers that belong to none.
+	Country  *string `json:"country"`
+	Messages int64   `json:"messages"`
+
+	// Price Of a segment; `null` where nobody knows it.
+	Price    *Decimal `json:"price"`
+	Segments int64    `json:"segments"`
+}
+
+// SMSPrices What one segment of an SMS costs, as your provider's price list says. Beckon does not know it by itself.
+type SMSPrices struct {
+	// Countries By the ISO 3166 code of the country that a number belongs to.
+	Countries map[string]Decimal `json:"countries"`
+
+	// Currency ISO 4217; `null` as long as nobody has set prices.
+	Currency *string `json:"currency"`
+
+	// Default For every country that is not named; `null`: nobody knows.
+	Default   *Decimal   `json:"default"`
+	UpdatedAt *time.Time `json:"updated_at"`
+}
+
+// SMSPricesSet defines model for SmsPricesSet.
+type SMSPricesSet struct {
+	// Countries By ISO 3166 code, two capital letters.
+	Countries map[string]Decimal `json:"countries"`
+
+	// Currency ISO 4217.
+	Currency string `json:"currency"`
+
+	// Default For every country that is not named; `null` or left out: nobody knows.
+	Default *Decimal `json:"default,omitempty"`
 }
 
 // SMSSample defines model for SmsSample.
 type SMSSample struct {
 	Segments int    `json:"segments"`
 	Text     string `json:"text"`
+}
+
+// SMSSpent What the campaign and its escalation have spent on SMS, by our own count: what the provider did not take is not in it, what nobody
+// knows is. The provider's bill counts.
+type SMSSpent struct {
+	// Amount Of the segments that had a price when they were sent; `null` where none had.
+	Amount   *Decimal `json:"amount"`
+	Currency *string  `json:"currency"`
+
+	// ReachedAt Since when the budget lets no text out.
+	ReachedAt *time.Time `json:"reached_at"`
+	Segments  int64      `json:"segments"`
+
+	// Unpriced Segments that had none.
+	Unpriced int64 `json:"unpriced"`
 }
 
 // StoppedSender defines model for StoppedSender.
@@ -2193,6 +2306,10 @@ type Warning struct {
 	// Pointer The part of the campaign it is about.
 	Pointer *string `json:"pointer,omitempty"`
 }
+
+// WhenReached `fall_through`: people go on to the next lane of the route that is open to them; where there is none they are unreachable, with the
+// reason `budget_reached`. `wait`: they are held until the budget is raised, or until `ends_at`.
+type WhenReached string
 
 // WorstSamples Rendered for people who do not exist, to see what the texts may come to.
 type WorstSamples struct {
@@ -2564,6 +2681,9 @@ type CreateMessageTemplateJSONRequestBody = MessageTemplateCreate
 // StartSelfTestJSONRequestBody defines body for StartSelfTest for application/json ContentType.
 type StartSelfTestJSONRequestBody = SelfTestCreate
 
+// SetSMSPricesJSONRequestBody defines body for SetSMSPrices for application/json ContentType.
+type SetSMSPricesJSONRequestBody = SMSPricesSet
+
 // CreateSuppressionJSONRequestBody defines body for CreateSuppression for application/json ContentType.
 type CreateSuppressionJSONRequestBody = SuppressionCreate
 
@@ -2743,6 +2863,12 @@ type ServerInterface interface {
 	// StartSelfTest Find out whether notifications work
 	// (POST /v1/pages/{id}/self-test)
 	StartSelfTest(ctx echo.Context, id ID, params StartSelfTestParams) error
+	// GetSMSPrices What a text costs
+	// (GET /v1/sms-prices)
+	GetSMSPrices(ctx echo.Context) error
+	// SetSMSPrices Set what a text costs
+	// (PUT /v1/sms-prices)
+	SetSMSPrices(ctx echo.Context) error
 	// ListSuppressions List or look up suppressions
 	// (GET /v1/suppressions)
 	ListSuppressions(ctx echo.Context, params ListSuppressionsParams) error
@@ -4244,6 +4370,24 @@ func (w *ServerInterfaceWrapper) StartSelfTest(ctx echo.Context) error {
 	return err
 }
 
+// GetSMSPrices converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSMSPrices(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSMSPrices(ctx)
+	return err
+}
+
+// SetSMSPrices converts echo context to params.
+func (w *ServerInterfaceWrapper) SetSMSPrices(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SetSMSPrices(ctx)
+	return err
+}
+
 // ListSuppressions converts echo context to params.
 func (w *ServerInterfaceWrapper) ListSuppressions(ctx echo.Context) error {
 	var err error
@@ -4552,6 +4696,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/pages/:id/recurring-tokens/sync", wrapper.SyncRecurringTokens, options.OperationMiddlewares["syncRecurringTokens"]...)
 	router.GET(options.BaseURL+"/v1/pages/:id/self-test", wrapper.GetSelfTest, options.OperationMiddlewares["getSelfTest"]...)
 	router.POST(options.BaseURL+"/v1/pages/:id/self-test", wrapper.StartSelfTest, options.OperationMiddlewares["startSelfTest"]...)
+	router.GET(options.BaseURL+"/v1/sms-prices", wrapper.GetSMSPrices, options.OperationMiddlewares["getSMSPrices"]...)
+	router.PUT(options.BaseURL+"/v1/sms-prices", wrapper.SetSMSPrices, options.OperationMiddlewares["setSMSPrices"]...)
 	router.GET(options.BaseURL+"/v1/suppressions", wrapper.ListSuppressions, options.OperationMiddlewares["listSuppressions"]...)
 	router.POST(options.BaseURL+"/v1/suppressions", wrapper.CreateSuppression, options.OperationMiddlewares["createSuppression"]...)
 	router.DELETE(options.BaseURL+"/v1/suppressions/:id", wrapper.DeleteSuppression, options.OperationMiddlewares["deleteSuppression"]...)
@@ -5813,6 +5959,49 @@ func (response StartSelfTest201JSONResponse) VisitStartSelfTestResponse(w http.R
 	return err
 }
 
+type GetSMSPricesRequestObject struct {
+}
+
+type GetSMSPricesResponseObject interface {
+	VisitGetSMSPricesResponse(w http.ResponseWriter) error
+}
+
+type GetSMSPrices200JSONResponse SMSPrices
+
+func (response GetSMSPrices200JSONResponse) VisitGetSMSPricesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetSMSPricesRequestObject struct {
+	Body *SetSMSPricesJSONRequestBody
+}
+
+type SetSMSPricesResponseObject interface {
+	VisitSetSMSPricesResponse(w http.ResponseWriter) error
+}
+
+type SetSMSPrices200JSONResponse SMSPrices
+
+func (response SetSMSPrices200JSONResponse) VisitSetSMSPricesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListSuppressionsRequestObject struct {
 	Params ListSuppressionsParams
 }
@@ -6162,6 +6351,12 @@ type StrictServerInterface interface {
 	// StartSelfTest Find out whether notifications work
 	// (POST /v1/pages/{id}/self-test)
 	StartSelfTest(ctx context.Context, request StartSelfTestRequestObject) (StartSelfTestResponseObject, error)
+	// GetSMSPrices What a text costs
+	// (GET /v1/sms-prices)
+	GetSMSPrices(ctx context.Context, request GetSMSPricesRequestObject) (GetSMSPricesResponseObject, error)
+	// SetSMSPrices Set what a text costs
+	// (PUT /v1/sms-prices)
+	SetSMSPrices(ctx context.Context, request SetSMSPricesRequestObject) (SetSMSPricesResponseObject, error)
 	// ListSuppressions List or look up suppressions
 	// (GET /v1/suppressions)
 	ListSuppressions(ctx context.Context, request ListSuppressionsRequestObject) (ListSuppressionsResponseObject, error)
@@ -8028,6 +8223,75 @@ func (sh *strictHandler) StartSelfTest(ctx echo.Context, id ID, params StartSelf
 		return err
 	} else if validResponse, ok := response.(StartSelfTestResponseObject); ok {
 		return validResponse.VisitStartSelfTestResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSMSPrices operation middleware
+func (sh *strictHandler) GetSMSPrices(ctx echo.Context) error {
+	var request GetSMSPricesRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSMSPrices(ctx.Request().Context(), request.(GetSMSPricesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSMSPrices")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSMSPricesResponseObject); ok {
+		return validResponse.VisitGetSMSPricesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SetSMSPrices operation middleware
+func (sh *strictHandler) SetSMSPrices(ctx echo.Context) error {
+	var request SetSMSPricesRequestObject
+
+	var body SetSMSPricesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SetSMSPrices(ctx.Request().Context(), request.(SetSMSPricesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetSMSPrices")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SetSMSPricesResponseObject); ok {
+		return validResponse.VisitSetSMSPricesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
