@@ -24,7 +24,7 @@ type DKIM struct {
 	KeyFile  string // PEM file with the private RSA key
 }
 
-// signer signs messages; nil does not.
+// signer signs messages; one without a key does not.
 type signer struct {
 	options dkim.SignOptions
 	public  *rsa.PublicKey
@@ -44,7 +44,7 @@ func signedHeaders() []string {
 func (d DKIM) signer(from string) (*signer, error) {
 	switch {
 	case d == DKIM{}:
-		return nil, nil // a nil signer does not sign
+		return &signer{}, nil
 	case d.Domain == "" || d.Selector == "" || d.KeyFile == "":
 		return nil, invalid("dkim", "Signing with DKIM needs a domain, a selector and a key file.")
 	case !hostname.MatchString(d.Domain) || !strings.Contains(d.Domain, ".") || !hostname.MatchString(d.Selector):
@@ -94,7 +94,7 @@ func rsaKey(file []byte) *rsa.PrivateKey {
 
 // sign puts the signature in front of a message.
 func (s *signer) sign(message []byte) ([]byte, error) {
-	if s == nil {
+	if s.public == nil {
 		return message, nil
 	}
 	var out bytes.Buffer
@@ -109,7 +109,7 @@ func (s *signer) sign(message []byte) ([]byte, error) {
 // signatures to pass: its name and its value. Both are "" when messages are not
 // signed here.
 func (c *Client) DKIMRecord() (name, value string) {
-	if c.dkim == nil {
+	if c.dkim.public == nil {
 		return "", ""
 	}
 	der, err := x509.MarshalPKIXPublicKey(c.dkim.public)

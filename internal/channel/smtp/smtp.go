@@ -50,7 +50,7 @@ type Client struct {
 	from        netmail.Address
 	domain      string // of from
 	bounce      returnPath
-	dkim        *signer // nil when messages are not signed here
+	dkim        *signer
 	connections int
 	timeout     time.Duration
 	roots       *x509.CertPool
