@@ -42,6 +42,7 @@ func (s *Server) byHand(e *echo.Echo) {
 	e.POST("/webhooks/twilio/status/:delivery", s.receiveTwilio)
 	e.POST("/webhooks/twilio/inbound", s.receiveText)
 	e.POST("/webhooks/sendgrid", s.receiveSendGrid)
+	e.POST("/webhooks/smtp/bounces", s.receiveBounce)
 	e.POST("/webhooks/facebook/data-deletion", s.requestDeletion)
 	e.GET("/deletion/:code", s.showDeletion)
 	e.GET("/l/:code", s.followLink)

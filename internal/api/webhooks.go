@@ -40,6 +40,9 @@ func (s *Server) receiveTwilio(c echo.Context) error {
 
 // receiveSendGrid serves POST /webhooks/sendgrid.
 func (s *Server) receiveSendGrid(c echo.Context) error {
+	if s.mailsBySMTP() {
+		return fault.New(fault.NotFound, "channel_absent", "SendGrid is not set up on this server: its e-mails go out by SMTP.")
+	}
 	if _, err := s.heed(c, channel.Email); err != nil {
 		return err
 	}

@@ -54,6 +54,15 @@ func Sign(token string, message []byte) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
+// Handed is the callback of a message that somebody handed in with a token, at the
+// server of that public URL.
+func Handed(publicURL, token string, message []byte) channel.Callback {
+	return channel.Callback{URL: publicURL + BouncePath, Header: map[string]string{signatureHeader: Sign(token, message)}, Body: message}
+}
+
+// BouncePath is where messages are handed in.
+const BouncePath = "/webhooks/smtp/bounces"
+
 // Headers names what Verify needs.
 func (r *Receiver) Headers() []string { return []string{signatureHeader} }
 
