@@ -288,7 +288,7 @@ func report(tb testing.TB, name string) []byte {
 	tb.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", name))
 	require.NoError(tb, err)
-	text := strings.NewReplacer("{{tag}}", tag(), "{{to}}", person1, "{{mark}}", mark(1)).Replace(string(b))
+	text := strings.NewReplacer("{{tag}}", tag(), "{{TAG}}", strings.ToUpper(tag()), "{{to}}", person1, "{{mark}}", mark(1)).Replace(string(b))
 	return []byte(strings.ReplaceAll(text, "\n", "\r\n"))
 }
 

@@ -32,8 +32,9 @@ type reply struct {
 	text            string // in lower case, only looked at
 }
 
-// statusCode is an enhanced status code anywhere in a text.
-var statusCode = regexp.MustCompile(`\b([245])\.(\d{1,3})\.(\d{1,3})\b`)
+// statusCode is an enhanced status code anywhere in a text, and not an address on
+// the Internet.
+var statusCode = regexp.MustCompile(`(?:^|[^0-9.])([245])\.([0-7])\.(\d{1,3})(?:$|[^0-9.]|\.(?:$|[^0-9]))`)
 
 // replyOf reads a reply, and is false when err is none.
 func replyOf(err error) (reply, bool) {

@@ -44,6 +44,8 @@ func TestWhatServersSayIsUnderstood(t *testing.T) {
 		"RCPT 450 4.2.0 <x@example.org>: Recipient address rejected: Greylisted, see http://postgrey.schweikert.ch/help/example.org": wait(5 * time.Minute),
 		"RCPT 451 4.7.1 Greylisting in action, please come back later":                                                               wait(5 * time.Minute),
 		"DATA 550 5.4.7 [internal] exceeded maximum time":                                                                            soft,
+		"DATA 550 rejected: 5.1.1.7 is on a list":                                                                                    refused,
+		"DATA 550 Exim 5.97.1 says no":        refused,
 		"RCPT 550 Mailbox is somehow odd":     soft,
 		"RCPT 450 Requested action not taken": wait(time.Minute),
 		// us

@@ -22,7 +22,7 @@ func (in *inbound) event() channel.Event {
 		return in.complaint()
 	case in.report:
 		return in.told()
-	case in.automatic() || !in.fromServer():
+	case !in.fromServer() && (in.automatic() || !in.unanswerable()):
 		return channel.Event{Kind: channel.EventOther}
 	}
 	return failure(wordsReply(in.text.String()))
@@ -130,9 +130,15 @@ func (in *inbound) automatic() bool {
 		strings.EqualFold(in.header.Get("Precedence"), "auto_reply") || in.header.Get("X-Auto-Response-Suppress") != "" && auto == ""
 }
 
-// fromServer reports whether a mail server wrote the letter.
+// unanswerable reports whether nobody is to answer, as with all that servers
+// write (RFC 5321 §4.5.5).
+func (in *inbound) unanswerable() bool {
+	return strings.TrimSpace(in.header.Get("Return-Path")) == "<>"
+}
+
+// fromServer reports whether a mail server says that it wrote the letter.
 func (in *inbound) fromServer() bool {
-	if in.header.Get("X-Failed-Recipients") != "" || strings.TrimSpace(in.header.Get("Return-Path")) == "<>" {
+	if in.header.Get("X-Failed-Recipients") != "" {
 		return true
 	}
 	from := strings.ToLower(in.header.Get("From"))
