@@ -34,10 +34,13 @@ func TestMistakesOnTheCommandLineEndWith2(t *testing.T) {
 		"keys create --scope admin":           "--name and --scope are needed",
 		"keys create --name crm --scope king": `there is no scope "king"; there are: pages:read`,
 		"keys create --name crm --scope admin extra": "beckon keys create takes no arguments",
-		"doctor now":                    "beckon doctor takes no arguments",
-		"doctor --page 7":               "--page goes with --self-test",
-		"doctor --page 7 --self-test 1": "--page must be a page's id",
-		"version 2":                     "beckon version takes no arguments",
+		"suppressions list":                          `beckon suppressions takes no arguments`,
+		"suppressions import":                        "beckon suppressions import wants FILE",
+		"suppressions export --channel fax -":        "--channel must be sms or email",
+		"doctor now":                                 "beckon doctor takes no arguments",
+		"doctor --page 7":                            "--page goes with --self-test",
+		"doctor --page 7 --self-test 1":              "--page must be a page's id",
+		"version 2":                                  "beckon version takes no arguments",
 	} {
 		dir := t.TempDir()
 		code, out, errOut := told(t, environment("BECKON_DATA_DIR="+filepath.Join(dir, "data")), strings.Fields(line)...)
@@ -52,7 +55,7 @@ func TestWithoutACommandItTellsTheCommands(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{nil, {"--help"}, {"help"}} {
 		out := runWell(t, environment(), args...)
-		for _, command := range []string{"serve", "demo", "migrate", "keys", "import", "doctor", "version"} {
+		for _, command := range []string{"serve", "demo", "migrate", "keys", "import", "suppressions", "doctor", "version"} {
 			require.Contains(t, out, "\n  "+command)
 		}
 	}
@@ -119,6 +122,26 @@ func TestImportTakesFiles(t *testing.T) {
 		require.NotContains(t, out, "not an address")
 		require.Contains(t, runWell(t, environ, "import", people), "finished: 3 lines, 0 created, 2 updated, 1 refused\n")
 		require.Regexp(t, `^import \S+ finished: 3 lines, 1 created, 2 updated, 0 refused\n$`, runWell(t, environ, "import", crm))
+	})
+}
+
+func TestSuppressionsGoOutAndComeBack(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, database string) {
+		environ := environment(database, "BECKON_SECRET_KEY="+testSecret, "BECKON_DEFAULT_REGION=GB")
+		dir := t.TempDir()
+		list, out := filepath.Join(dir, "list.csv"), filepath.Join(dir, "out.ndjson")
+		require.NoError(t, os.WriteFile(list, []byte("address,reason,created_at\n07700 900001,stop,2025-03-02\n07700 900002,,\nnobody,stop,\n"), 0o600))
+		require.Contains(t, runWell(t, environ, "suppressions", "import", "--channel", "sms", list), "finished: 3 lines, 2 created, 0 updated, 1 refused\n")
+		require.Equal(t, "2 suppressions written\n", runWell(t, environ, "suppressions", "export", out))
+		text, err := os.ReadFile(out)
+		require.NoError(t, err)
+		require.NotContains(t, string(text), "77009")
+		require.Contains(t, runWell(t, environ, "suppressions", "import", out), "finished: 2 lines, 0 created, 2 updated, 0 refused\n")
+		require.Equal(t, 1, strings.Count(runWell(t, environ, "suppressions", "export", "--reason", "stop", "-"), "\n"))
+		left, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		require.Len(t, left, 2)
 	})
 }
 

@@ -53,8 +53,8 @@ func (s *Server) listDeliveries(c echo.Context) error {
 		return err
 	}
 	f := delivery.Filter{Campaign: idOf(c), State: delivery.State(c.QueryParam("state")), Lane: channel.Lane(c.QueryParam("lane"))}
-	if write := exportOf(c.Request().Header.Get(echo.HeaderAccept)); write != nil {
-		return s.exportDeliveries(c, f, write)
+	if form := exportForm(c.Request().Header.Get(echo.HeaderAccept)); form != "" {
+		return s.exportDeliveries(c, f, form)
 	}
 	from := pageOf(c)
 	data, next, err := listed(from.cursor, from.limit, func(after int64, n int) ([]delivery.Delivery, error) {

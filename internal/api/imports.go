@@ -15,8 +15,10 @@ import (
 
 // importContacts serves POST /v1/contacts/import. The answer means that all of
 // the body is stored.
-func (s *Server) importContacts(c echo.Context) error {
-	imp, err := s.Contacts.Receive(c.Request().Context(), c.Request().Body, importOptions(c))
+func (s *Server) importContacts(c echo.Context) error { return s.receiveImport(c, importOptions(c)) }
+
+func (s *Server) receiveImport(c echo.Context, o contact.ImportOptions) error {
+	imp, err := s.Contacts.Receive(c.Request().Context(), c.Request().Body, o)
 	if fault.Is(err, fault.Invalid) {
 		return inQuery(err)
 	}
@@ -29,16 +31,20 @@ func (s *Server) importContacts(c echo.Context) error {
 
 // importOptions reads a query that was checked.
 func importOptions(c echo.Context) contact.ImportOptions {
-	o := contact.ImportOptions{Format: contact.NDJSON, DryRun: c.QueryParam("dry_run") == "true",
+	o := contact.ImportOptions{Format: importFormat(c), DryRun: c.QueryParam("dry_run") == "true",
 		ConsentSource: c.QueryParam("consent_source"), ConsentEvidence: c.QueryParam("consent_evidence"),
 		ConsentSMS: c.QueryParam("consent_sms"), ConsentEmail: c.QueryParam("consent_email"), Topic: c.QueryParam("topic")}
 	if id, err := uuid.Parse(c.QueryParam("page_id")); err == nil {
 		o.PageID = id
 	}
-	if mediaType, _, _ := mime.ParseMediaType(c.Request().Header.Get(echo.HeaderContentType)); strings.EqualFold(mediaType, "text/csv") {
-		o.Format = contact.CSV
-	}
 	return o
+}
+
+func importFormat(c echo.Context) contact.Format {
+	if mediaType, _, _ := mime.ParseMediaType(c.Request().Header.Get(echo.HeaderContentType)); strings.EqualFold(mediaType, "text/csv") {
+		return contact.CSV
+	}
+	return contact.NDJSON
 }
 
 // firstRefusals is how many refused lines an import tells without being asked.
@@ -86,7 +92,7 @@ func (s *Server) listImportLines(c echo.Context) error {
 }
 
 func importAnswer(i contact.Import, lines []contact.Refusal) gen.Import {
-	return gen.Import{ID: i.ID, State: gen.ImportState(i.State), DryRun: i.DryRun, Lines: i.Lines, Created: i.Created, Updated: i.Updated,
+	return gen.Import{ID: i.ID, Kind: gen.ImportKind(i.Kind), State: gen.ImportState(i.State), DryRun: i.DryRun, Lines: i.Lines, Created: i.Created, Updated: i.Updated,
 		Refused: i.Refused, RefusedLines: each(lines, lineAnswer), Problem: orNull(i.Problem), CreatedAt: i.CreatedAt, FinishedAt: i.FinishedAt}
 }
 

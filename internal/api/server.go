@@ -36,6 +36,8 @@ func (s *Server) byHand(e *echo.Echo) {
 	e.POST("/v1/contacts/import", s.importContacts)
 	e.GET("/v1/imports/:id", s.getImport)
 	e.GET("/v1/imports/:id/lines", s.listImportLines)
+	e.POST("/v1/suppressions/import", s.importSuppressions)
+	e.GET("/v1/suppressions/export", s.exportSuppressions)
 	e.GET("/v1/campaigns/:id/deliveries", s.listDeliveries)
 	e.GET("/webhooks/messenger", s.verifyMessenger)
 	e.POST("/webhooks/messenger", s.receiveMessenger)

@@ -1,6 +1,7 @@
 package contact
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"beckon/internal/channel"
 	"beckon/internal/db"
 	"beckon/internal/fault"
 	"beckon/internal/queue"
@@ -23,6 +25,15 @@ const (
 	CSV    Format = "csv"
 )
 
+// ImportKind is what the lines of an import are.
+type ImportKind string
+
+// The kinds.
+const (
+	ImportContacts     ImportKind = "contacts"
+	ImportSuppressions ImportKind = "suppressions"
+)
+
 // The states of an import.
 const (
 	Receiving = "receiving"
@@ -35,6 +46,8 @@ const (
 // ImportOptions say how to read an import.
 type ImportOptions struct {
 	Format Format `json:"-"`
+	// Kind is what the lines are; "" is contacts.
+	Kind ImportKind `json:"-"`
 	// DryRun checks every line and writes nothing. A person who stands in the
 	// file twice, far apart, counts as made twice.
 	DryRun bool `json:"-"`
@@ -50,11 +63,16 @@ type ImportOptions struct {
 	PageID uuid.UUID `json:"page_id,omitzero"`
 	// Topic is the topic of tokens that name none; "" is "unsorted".
 	Topic string `json:"topic,omitempty"`
+	// Channel is the channel of suppressions that name none; "" refuses those.
+	Channel channel.Kind `json:"channel,omitempty"`
+	// Reason is the reason of suppressions that name none; "" is manual.
+	Reason string `json:"reason,omitempty"`
 }
 
-// Import is a file of contacts and what came of it.
+// Import is a file of contacts or suppressions and what came of it.
 type Import struct {
 	ID      uuid.UUID
+	Kind    ImportKind
 	Format  Format
 	State   string
 	DryRun  bool
@@ -129,8 +147,8 @@ func (s *Store) begin(tx *db.Tx, id uuid.UUID, o ImportOptions) error {
 		Failed, brokenOff, s.now(), Receiving, before).Error; err != nil {
 		return fmt.Errorf("clear old uploads: %w", err)
 	}
-	return tx.Copy("imports", []string{"id", "format", "options", "state", "dry_run", "created_at"},
-		[][]any{{id, string(o.Format), string(marshal(o)), Receiving, o.DryRun, s.now()}})
+	return tx.Copy("imports", []string{"id", "kind", "format", "options", "state", "dry_run", "created_at"},
+		[][]any{{id, string(cmp.Or(o.Kind, ImportContacts)), string(o.Format), string(marshal(o)), Receiving, o.DryRun, s.now()}})
 }
 
 const brokenOff = "The upload broke off."

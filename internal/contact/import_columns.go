@@ -220,11 +220,15 @@ func (r *row) finish() Draft {
 // spreadsheetTime reads a time as programs and people write it; without an
 // offset it is UTC. It is never nil.
 func (r *record) spreadsheetTime(at, v string) *time.Time {
-	for _, form := range []string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02"} {
+	for _, form := range spreadsheetForms() {
 		if t, err := time.Parse(form, v); err == nil {
 			return &t
 		}
 	}
 	r.refuse(at, "bad_time", "Must be a time such as 2026-03-02T09:00:00Z.")
 	return &time.Time{}
+}
+
+func spreadsheetForms() []string {
+	return []string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02"}
 }

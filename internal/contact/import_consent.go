@@ -2,6 +2,7 @@ package contact
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"beckon/internal/channel"
@@ -12,6 +13,12 @@ func (c *checks) importOptions(o ImportOptions) {
 	c.limit("/consent_source", o.ConsentSource, maxText)
 	c.longText("/consent_evidence", o.ConsentEvidence, maxEvidence)
 	c.limit("/topic", o.Topic, maxText)
+	if o.Channel != "" && !slices.Contains(kinds(), o.Channel) {
+		c.add("/channel", "bad_channel", "Must be sms or email.")
+	}
+	if o.Reason != "" && !slices.Contains(reasons(), o.Reason) {
+		c.add("/reason", "bad_reason", "Must be a reason of suppressions.")
+	}
 	named := false
 	for _, of := range [][2]string{{"/consent_sms", o.ConsentSMS}, {"/consent_email", o.ConsentEmail}} {
 		named = named || of[1] != ""

@@ -77,17 +77,20 @@ type importRun struct {
 	store   *Store
 	id      uuid.UUID
 	dry     bool
+	kind    ImportKind
 	format  Format
 	options ImportOptions
 	origin  origin
 	cursor  cursor
 	columns columns
+	fields  []string // of suppressions in CSV
 	source  *source
 	problem string // why nothing can be read
 }
 
 // importRow is what a run needs of the row.
 type importRow struct {
+	Kind            ImportKind
 	Format          Format
 	DryRun          bool
 	State           string
@@ -99,14 +102,14 @@ type importRow struct {
 // nothing left to do.
 func (s *Store) open(ctx context.Context, id uuid.UUID) (*importRun, error) {
 	var rows []importRow
-	if err := s.db.Read(ctx).Raw("SELECT format, dry_run, state, options, cursor, created_at FROM imports WHERE id = ?", id).Scan(&rows).Error; err != nil {
+	if err := s.db.Read(ctx).Raw("SELECT kind, format, dry_run, state, options, cursor, created_at FROM imports WHERE id = ?", id).Scan(&rows).Error; err != nil {
 		return nil, fmt.Errorf("read an import: %w", err)
 	}
 	if len(rows) == 0 || !workable(rows[0].State) {
 		return nil, nil //nolint:nilnil // nothing to do is not an error
 	}
 	row := rows[0]
-	run := &importRun{store: s, id: id, dry: row.DryRun, format: row.Format}
+	run := &importRun{store: s, id: id, dry: row.DryRun, kind: row.Kind, format: row.Format}
 	if err := errors.Join(json.Unmarshal(row.Options, &run.options), json.Unmarshal(row.Cursor, &run.cursor)); err != nil {
 		return nil, fmt.Errorf("read an import: %w", err)
 	}
@@ -139,7 +142,11 @@ func (r *importRun) start() error {
 		}
 		r.cursor.Header, r.cursor.Comma, r.cursor.Line = names, comma, int64(lines)
 	}
-	r.columns, r.problem = r.store.compile(r.cursor.Header, r.options)
+	if r.kind == ImportSuppressions {
+		r.fields, r.problem = silenceFields(r.cursor.Header)
+	} else {
+		r.columns, r.problem = r.store.compile(r.cursor.Header, r.options)
+	}
 	return nil
 }
 
@@ -245,6 +252,9 @@ func (r *importRun) check(rec record) item {
 	if len(rec.fields) > 0 {
 		return item{fields: rec.fields}
 	}
+	if r.kind == ImportSuppressions {
+		return r.checkSilence(rec)
+	}
 	var d Draft
 	if r.format == NDJSON {
 		d = rec.draftOf(r.options)
@@ -323,16 +333,23 @@ func (r *importRun) apply(ctx context.Context, tx *db.Tx, items []item) ([]Resul
 		return nil, nil
 	}
 	if !r.dry {
-		return r.store.settle(ctx, tx, items)
+		return r.applyAll(ctx, tx, items)
 	}
 	if err := tx.Exec("SAVEPOINT dry_run").Error; err != nil {
 		return nil, fmt.Errorf("set a savepoint: %w", err)
 	}
-	results, err := r.store.settle(ctx, tx, items)
+	results, err := r.applyAll(ctx, tx, items)
 	if err != nil {
 		return nil, err
 	}
 	return results, errors.Join(tx.Exec("ROLLBACK TO SAVEPOINT dry_run").Error, tx.Exec("RELEASE SAVEPOINT dry_run").Error)
+}
+
+func (r *importRun) applyAll(ctx context.Context, tx *db.Tx, items []item) ([]Result, error) {
+	if r.kind == ImportSuppressions {
+		return r.store.silenceAll(tx, items)
+	}
+	return r.store.settle(ctx, tx, items)
 }
 
 // tally counts results and makes a row for each complaint.

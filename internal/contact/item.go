@@ -31,6 +31,7 @@ type item struct {
 	sms    answer
 	email  answer
 	fields []fault.Field // what is wrong; such an item is refused
+	quiet  *Silence      // of an import of suppressions, instead of the draft
 }
 
 // origin says where drafts come from.

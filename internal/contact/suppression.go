@@ -25,6 +25,10 @@ const (
 	ReasonManual      = "manual"
 )
 
+func reasons() []string {
+	return []string{ReasonStop, ReasonUnsubscribe, ReasonBounce, ReasonComplaint, ReasonUndeliverable, ReasonManual}
+}
+
 // Suppression is an address that must not be sent to, whoever holds it. The
 // row keeps the address as a keyed hash only.
 type Suppression struct {

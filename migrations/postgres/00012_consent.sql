@@ -45,3 +45,6 @@ INSERT INTO consents (contact_id, channel, how, noted_at, status, source, at, ev
 SELECT id, 'email', 'before', updated_at, email_consent_status, email_consent_source, email_consent_at, email_consent_evidence
 FROM contacts WHERE email_consent_status <> '';
 CREATE INDEX consents_contact ON consents (contact_id, id);
+
+-- What an import is a file of: contacts or suppressions.
+ALTER TABLE imports ADD COLUMN kind TEXT NOT NULL DEFAULT 'contacts';

@@ -173,6 +173,12 @@ const (
 	EventTypeTokenRevoked          EventType = "token.revoked"
 )
 
+// Defines values for ImportKind.
+const (
+	ImportKindContacts     ImportKind = "contacts"
+	ImportKindSuppressions ImportKind = "suppressions"
+)
+
 // Defines values for ImportState.
 const (
 	ImportStateFailed    ImportState = "failed"
@@ -1233,6 +1239,7 @@ type Import struct {
 	DryRun     bool               `json:"dry_run"`
 	FinishedAt *time.Time         `json:"finished_at"`
 	ID         openapi_types.UUID `json:"id"`
+	Kind       ImportKind         `json:"kind"`
 
 	// Lines Lines read so far.
 	Lines int64 `json:"lines"`
@@ -1248,6 +1255,9 @@ type Import struct {
 	State   ImportState `json:"state"`
 	Updated int64       `json:"updated"`
 }
+
+// ImportKind defines model for Import.Kind.
+type ImportKind string
 
 // ImportState Ends as `finished`, or as `failed` when it could not go on; what was counted until then is written.
 type ImportState string
@@ -2129,6 +2139,24 @@ type SuppressionList struct {
 
 // SuppressionReason `undeliverable`: the carrier does not reach the number.
 type SuppressionReason string
+
+// SuppressionRow A line of an export.
+type SuppressionRow struct {
+	Channel SuppressionChannel `json:"channel"`
+
+	// ContactID The contact that holds the address, if one does.
+	ContactID *openapi_types.UUID `json:"contact_id"`
+	CreatedAt time.Time           `json:"created_at"`
+
+	// Hash Keyed hash of the address, in hexadecimal.
+	Hash string             `json:"hash"`
+	ID   openapi_types.UUID `json:"id"`
+
+	// Reason `undeliverable`: the carrier does not reach the number.
+	Reason    SuppressionWhy `json:"reason"`
+	RefusedAt time.Time      `json:"refused_at"`
+	Source    *string        `json:"source"`
+}
 
 // SuppressionWhy `undeliverable`: the carrier does not reach the number.
 type SuppressionWhy string
