@@ -9,7 +9,7 @@ export CGO_ENABLED ?= 0
 UNWATCHED = modernc.org/...=-race=false -d=checkptr=0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint tidy generate check bench scale chaos fuzz oracle order postgres
+.PHONY: help screens demo build test lint tidy generate check bench scale chaos fuzz oracle order postgres
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -63,6 +63,10 @@ chaos: postgres ## kill nodes, stop the database, fill the disk; count who got w
 
 oracle: ## compare our count of SMS segments with Twilio's own calculator (needs Node.js)
 	@GO='$(GO)' sh .ci/oracle $(ORACLE)
+
+screens: ## take pictures of e-mails and public pages, in ./screens (needs Chromium)
+	$(GO) test -tags screens -count=1 -run '^TestScreens$$' ./cmd/beckon -screens '$(CURDIR)/screens'
+	@echo 'Look at screens/index.html'
 
 fuzz: ## try what strangers may write, a minute on each target (FUZZ=10s: shorter)
 	@GO='$(GO)' sh .ci/fuzz $(FUZZ)

@@ -22,10 +22,13 @@ func courses(page string, e *season) map[string]any {
 				"quick_replies": []any{map[string]string{"title": "Yes please", "payload": "COURSES_YES"}},
 			},
 			"sms": map[string]string{"text": title(e.name) + " courses are open, see them in our chat: {{ link }} Reply STOP to opt out"},
-			"email": map[string]string{
-				"subject": "{{ contact.first_name | default: 'Hello' }}, " + e.name + " courses are open",
-				"html": "<p>Hi {{ contact.first_name | default: 'there' }},</p><p>{% if contact.attributes.interest %}new dates for " +
-					"{{ contact.attributes.interest }} and more: {% endif %}<a href=\"{{ link }}\">see the list in our chat</a>.</p>",
+			"email": map[string]any{
+				"subject":   "{{ contact.first_name | default: 'Hello' }}, " + e.name + " courses are open",
+				"preheader": "New dates, and places for beginners",
+				"html": "<p>Hi {{ contact.first_name | default: 'there' }},</p><p>our " + e.name + " courses are open" +
+					"{% if contact.attributes.interest %}, with new dates for {{ contact.attributes.interest }}{% endif %}.</p>",
+				"button":   map[string]string{"title": "See the list in our chat"},
+				"language": "en",
 			},
 		},
 		"fall_through":  true,

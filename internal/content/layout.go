@@ -36,7 +36,7 @@ var layouts = sync.OnceValues(func() (*texttemplate.Template, error) {
 type sheet struct {
 	Language, Direction, Start      string
 	Name, Note                      string
-	Postal                          []string
+	Place                           []string // where the sender can be found, its first line being their name
 	Preheader, Padding, Body        string
 	Button, Link                    string
 	WordsLanguage, Why, Unsubscribe string
@@ -123,8 +123,8 @@ func (c *compiler) layout(name string, how mode, body *template, language string
 	if rightToLeft(language) {
 		s.Direction, s.Start = "rtl", "right"
 	}
-	if c.sender.Postal != "" {
-		s.Postal = strings.Split(how.write(c.sender.Postal), "\n")
+	for _, l := range c.sender.place() {
+		s.Place = append(s.Place, how.write(l))
 	}
 	switch {
 	case f.title == nil:
@@ -174,6 +174,24 @@ func (p *places) fill(laid string) *template {
 // padding follows a preheader, so that no mail program fills its line up with
 // what comes next in the e-mail.
 func padding() string { return strings.Repeat("&#8199;&#847;&zwnj; ", 60) }
+
+// place is the lines of the postal address, with the name above them unless the
+// address begins with it.
+func (s Sender) place() (out []string) {
+	for l := range strings.Lines(s.Postal) {
+		out = append(out, strings.TrimSpace(l))
+	}
+	rest, named := strings.CutPrefix(s.Postal, s.Name)
+	switch {
+	case s.Name == "":
+		return out
+	case named && strings.HasPrefix(rest, ","):
+		out[0] = strings.TrimSpace(strings.TrimPrefix(strings.TrimPrefix(out[0], s.Name), ","))
+	case named && (rest == "" || rest[0] == '\n'):
+		return out
+	}
+	return append([]string{s.Name}, out...)
+}
 
 func (s Sender) clean() Sender {
 	return Sender{Name: strings.TrimSpace(oneLine(clean(s.Name))), Postal: strings.TrimSpace(clean(s.Postal)), Note: strings.TrimSpace(oneLine(clean(s.Note)))}

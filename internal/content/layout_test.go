@@ -145,6 +145,20 @@ func TestEveryLanguageHasAllItsWords(t *testing.T) {
 	}
 }
 
+func TestTheSendersNameStandsAboveTheAddressOnce(t *testing.T) {
+	t.Parallel()
+	for postal, want := range map[string]string{
+		"1 Quay Street\nLeeds":                 "Harbour School\n1 Quay Street\nLeeds\n",
+		"Harbour School, 1 Quay Street, Leeds": "Harbour School\n1 Quay Street, Leeds\n",
+		"Harbour School\n1 Quay Street":        "Harbour School\n1 Quay Street\n",
+		"Harbour Schoolhouse, Leeds":           "Harbour School\nHarbour Schoolhouse, Leeds\n",
+		"":                                     "Harbour School\n",
+	} {
+		_, _, text := rendered(t, content.Email{Subject: "s", Text: "x"}, content.Sender{Name: "Harbour School", Postal: postal}, &content.Vars{Unsubscribe: "u"})
+		require.True(t, strings.HasSuffix(text, "Unsubscribe: u\n\n"+want), "%q", text)
+	}
+}
+
 func TestAWholeDocumentIsLeftAsItIs(t *testing.T) {
 	t.Parallel()
 	for _, page := range []string{"<!DOCTYPE html><html><body>x</body></html>", "<HTML>\n<p>x", "<body class=a>x", " <head></head>x"} {
