@@ -45,8 +45,8 @@ func TestWhatIsPlayedIsWhatWasAskedFor(t *testing.T) {
 	t.Parallel()
 	beckon := program(t)
 	for args, want := range map[string]string{
-		"":                               "kills/postgres kills/sqlite database/postgres rolling/postgres disk/sqlite pause/postgres inbox/postgres inbox/sqlite pace/postgres scale/postgres",
-		"-short":                         "kills/postgres pause/postgres inbox/postgres",
+		"":                               "kills/postgres kills/sqlite database/postgres rolling/postgres disk/sqlite pause/postgres inbox/postgres inbox/sqlite budget/postgres budget/sqlite pace/postgres scale/postgres",
+		"-short":                         "kills/postgres pause/postgres inbox/postgres budget/postgres",
 		"-only kills":                    "kills/postgres kills/sqlite",
 		"-short -only disk,kills/sqlite": "kills/sqlite disk/sqlite",
 	} {

@@ -72,6 +72,8 @@ func scenarios() []scenario {
 		{name: "pause", engine: onPostgres, inShort: true, alone: true, run: pause},
 		{name: "inbox", engine: onPostgres, inShort: true, run: inbox},
 		{name: "inbox", engine: onSQLite, run: inbox},
+		{name: "budget", engine: onPostgres, inShort: true, run: budget},
+		{name: "budget", engine: onSQLite, run: budget},
 		{name: "pace", engine: onPostgres, alone: true, run: pace},
 		{name: "scale", engine: onPostgres, alone: true, run: scale},
 	}
@@ -86,7 +88,7 @@ func parse(args []string, getenv func(string) string, errOut io.Writer) (options
 	f.IntVar(&o.contacts, "contacts", 20_000, "how many people the campaigns that are disturbed have")
 	f.IntVar(&o.kills, "kills", 30, "how often a node is killed")
 	f.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of what happens when, to see a run again as far as clocks allow")
-	f.BoolVar(&o.short, "short", false, "kills, pause and inbox alone, with 2000 people and 6 kills, side by side")
+	f.BoolVar(&o.short, "short", false, "kills, pause, inbox and budget alone, with 2000 people and 6 kills, side by side")
 	f.BoolVar(&o.verbose, "verbose", false, "show what the nodes log")
 	f.DurationVar(&o.limit, "limit", 12*time.Minute, "give up after this")
 	if err := f.Parse(args); err != nil {
