@@ -332,3 +332,39 @@ func TestAnEscalationPaysFromTheBudgetOfItsCampaign(t *testing.T) {
 		require.Len(t, b.happened(event.BudgetReached), 1)
 	})
 }
+
+// tardy is a sender whose answer, that it did not take the texts, comes when
+// another node has given them up as unknown.
+type tardy struct {
+	channel.Sender
+	giveUp func()
+}
+
+func (s tardy) Send(ctx context.Context, b channel.Batch) []channel.Result {
+	if s.Kind() != channel.SMS {
+		return s.Sender.Send(ctx, b)
+	}
+	s.giveUp()
+	out := make([]channel.Result, len(b.Messages))
+	for i := range out {
+		out[i] = channel.Result{Outcome: channel.TryLater, Code: "20429"}
+	}
+	return out
+}
+
+func TestWhatWasGivenUpMeanwhileStaysPaidFor(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		giveUp := func() {
+			require.NoError(t, d.Transact(t.Context(), func(tx *db.Tx) error {
+				return tx.Exec("UPDATE deliveries SET state = 'unknown' WHERE state = 'sending'").Error
+			}))
+		}
+		b := setup(t, d, options{wrap: func(s channel.Sender) channel.Sender { return tardy{s, giveUp} }})
+		b.reader(2, human{phone: "new"})
+		c := b.texting(`{"sms_segments": 3}`, channel.LaneSMS)
+		r := b.sendOut(c)
+		require.Equal(t, 1, r.LinkBack.States[delivery.Unknown])
+		require.Equal(t, int64(2), b.spent(c).Segments)
+	})
+}
