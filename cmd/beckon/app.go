@@ -204,11 +204,7 @@ func (a *app) pageByGraph(ctx context.Context, graphIDs []string) (map[string]uu
 func (a *app) late(ctx context.Context, kind channel.Kind, failed []channel.Event) error {
 	words := make([]dispatch.Word, len(failed))
 	for i, ev := range failed {
-		words[i] = dispatch.Word{Delivery: ev.Delivery, Address: ev.Address, At: ev.At,
-			Result: channel.Result{Outcome: ev.Outcome, Code: ev.Code, Soft: ev.Soft, Refusal: ev.Reason, Detail: "told by callback"}}
-		if len(ev.ProviderIDs) > 0 {
-			words[i].Result.ProviderID = ev.ProviderIDs[0]
-		}
+		words[i] = dispatch.Word{Delivery: ev.Delivery, Address: ev.Address, At: ev.At, Result: ev.Failure()}
 	}
 	err := a.engine.Late(ctx, kind, words)
 	if errors.Is(err, dispatch.ErrInFlight) {

@@ -148,18 +148,21 @@ func Outcomes() []Outcome {
 
 // Result is what came of one message.
 type Result struct {
-	Outcome    Outcome
-	ProviderID string        // the provider's id, when accepted
-	Code       string        // the provider's code, for example "10/2018278" or "21610"; "" when it gave none
-	Detail     string        // for people; no address, token, text or secret in it
-	RetryAfter time.Duration // with TryLater: not before this long from now; 0 when not said
-	Throttled  bool          // with TryLater: the sender is to slow down, not just this message
-	Unreached  bool          // with TryLater: there was no connection to the provider
-	Elsewhere  bool          // with TryLater: another app holds the person's thread
-	Soft       bool          // with Refused: the address did not work this time, which is counted
-	Unwanted   bool          // with TryLater: the person refused in the meantime, so somebody decides again at once
-	Refusal    string        // with OptedOut: ByStop, ByUnsubscribe or ByComplaint, where it is known
-	Load       int           // percent of the provider's limit that is used up, with any outcome; 0 when not said
+	Outcome     Outcome
+	ProviderID  string        // the provider's id, when accepted
+	Code        string        // the provider's code, for example "10/2018278" or "21610"; "" when it gave none
+	Detail      string        // for people; no address, token, text or secret in it
+	RetryAfter  time.Duration // with TryLater: not before this long from now; 0 when not said
+	Throttled   bool          // with TryLater: the sender is to slow down, not just this message
+	Unreached   bool          // with TryLater: there was no connection to the provider
+	Elsewhere   bool          // with TryLater: another app holds the person's thread
+	Soft        bool          // with Refused: the address did not work this time, which is counted
+	Unwanted    bool          // with TryLater: the person refused in the meantime, so somebody decides again at once
+	Refusal     string        // with OptedOut: ByStop, ByUnsubscribe or ByComplaint, where it is known
+	Countrywide bool          // with Refused: it holds for every number of that country
+	Filtered    bool          // with Refused: taken for unwanted mail by the carriers, as others of its kind may be
+	Tries       int           // with TryLater, of a message that had been taken: so many in all, then it is Refused; 0 is no limit
+	Load        int           // percent of the provider's limit that is used up, with any outcome; 0 when not said
 }
 
 // Sender hands messages to a provider. Implementations are safe for use by
@@ -278,6 +281,14 @@ type Event struct {
 	Raw         []byte    // what could not be understood, with EventOther: JSON
 	Outcome     Outcome   // with EventFailed
 	Code        string    // provider's code, with EventFailed
+
+	// With EventFailed, see the fields of Result with these names; RetryAfter is
+	// counted from when the event was read.
+	RetryAfter  time.Duration
+	Throttled   bool
+	Tries       int
+	Filtered    bool
+	Countrywide bool
 }
 
 // Callback is one inbound HTTP request as it came, enough to check its

@@ -30,8 +30,7 @@ type Finding struct {
 	Found      Found
 	ProviderID string    // with Taken and Failed
 	Kind       EventKind // with Taken: EventAccepted, EventDelivered or EventRead
-	Outcome    Outcome   // with Failed: what to do next
-	Code       string    // with Failed: the provider's code; "" when it gave none
+	Why        Result    // with Failed: what to do next
 }
 
 // Finder is a Sender whose provider can be asked for messages that it may have

@@ -111,7 +111,7 @@ func (e *Engine) believe(ctx context.Context, kind channel.Kind, hunts []deliver
 		case channel.Taken:
 			receipts = append(receipts, delivery.Receipt{Delivery: h.Delivery, Channel: kind, Kind: f.Kind, ProviderID: f.ProviderID, At: e.Now()})
 		case channel.Failed:
-			words = append(words, Word{Delivery: h.Delivery, Address: h.To, Result: channel.Result{Outcome: f.Outcome, ProviderID: f.ProviderID, Code: f.Code, Detail: "found in the provider's list"}})
+			words = append(words, Word{Delivery: h.Delivery, Address: h.To, Result: f.Why})
 		}
 	}
 	if err := e.Late(ctx, kind, words); err != nil {

@@ -3,12 +3,15 @@ package sms_test
 import (
 	"fmt"
 	"net/url"
-	"slices"
+	"strconv"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"beckon/internal/channel"
 	"beckon/internal/channel/channeltest"
+	"beckon/internal/channel/sms"
 )
 
 func TestKeepsThePromisesOfAChannel(t *testing.T) {
@@ -58,31 +61,95 @@ func recorded(t *testing.T) []channeltest.Answer {
 	}
 }
 
-// codes is Twilio's table in short: some of each class, all that have a wait.
-func codes() []channeltest.Answer {
-	table := map[channel.Outcome][]int{
-		channel.OptedOut: {21610, 30640, 63014, 63033},
-		channel.Gone:     {21211, 21214, 21217, 21614, 21635, 30005, 30006},
-		channel.TryLater: {14107, 20429, 21611, 30001, 30017, 30022, 30023, 30027, 30036, 30410, 30450, 30500, 30610, 60728, 63017, 63018, 63038},
-		channel.StopTheLine: {
-			20003, 20404, 21212, 21603, 21606, 21608, 21659, 21660, 21661, 21701, 21703, 21705,
-			30002, 30018, 30024, 30032, 30033, 30034, 30035,
-		},
-		channel.Refused: {14103, 21408, 21602, 21612, 21617, 21658, 30003, 30004, 30007, 30008, 90007, 30045, 99999},
-	}
-	waits := map[int]time.Duration{
-		21611: 10 * time.Minute, 30001: 10 * time.Minute, 30450: 30 * time.Minute,
-		30023: time.Hour, 30027: time.Hour, 30610: time.Hour, 60728: time.Hour, 63038: time.Hour,
-	}
-	slow := []int{20429, 21611, 30001, 30022, 30023, 30027, 60728, 63017, 63018, 63038}
-	var answers []channeltest.Answer
-	for outcome, codes := range table {
+// row is one of Twilio's codes with what it means for the text it is about.
+type row struct {
+	code int
+	want channel.Result // without words
+}
+
+// table is every code of Twilio's that asks for something of its own, and some
+// that nobody knows.
+func table() []row {
+	var out []row
+	add := func(want channel.Result, codes ...int) {
 		for _, code := range codes {
-			answers = append(answers, channeltest.Answer{
-				Name: fmt.Sprintf("code %d", code), Status: 400, Want: outcome, Code: fmt.Sprint(code), RetryAfter: waits[code], Throttled: slices.Contains(slow, code),
-				Body: fmt.Sprintf(`{"code":%d,"message":"about %s","status":400}`, code, phone),
-			})
+			want.Code = strconv.Itoa(code)
+			out = append(out, row{code, want})
 		}
 	}
+	later := func(wait time.Duration, throttled bool, tries int) channel.Result {
+		return channel.Result{Outcome: channel.TryLater, RetryAfter: wait, Throttled: throttled, Tries: tries}
+	}
+	add(channel.Result{Outcome: channel.OptedOut}, 21610, 30640, 63014, 63033)
+	add(channel.Result{Outcome: channel.Gone}, 21211, 21214, 21217, 21614, 21635, 30005, 30006)
+	add(later(0, true, 0), 20429)
+	add(later(time.Minute, true, 3), 30022, 63017, 63018)
+	add(later(10*time.Minute, true, 3), 21611, 30001)
+	add(later(time.Hour, true, 0), 60728, 63038)
+	add(later(19*time.Hour+30*time.Minute, false, 0), 30023, 30027) // see aMoment
+	add(later(time.Minute, false, 3), 14107, 30017, 30410, 30500)
+	add(later(30*time.Minute, false, 3), 30450)
+	add(later(time.Hour, false, 0), 30610)
+	add(later(0, false, 3), 30036)
+	add(later(5*time.Minute, false, 2), 30008)
+	add(channel.Result{Outcome: channel.StopTheLine}, 20003, 20404, 21212, 21222, 21224, 21603, 21606, 21608, 21659, 21660, 21661, 21701, 21703, 21705,
+		30002, 30018, 30024, 30032, 30033, 30034, 30035)
+	add(channel.Result{Outcome: channel.Refused, Countrywide: true}, 21408)
+	add(channel.Result{Outcome: channel.Refused, Filtered: true}, 30007)
+	add(channel.Result{Outcome: channel.Refused, Soft: true}, 30003, 30004)
+	add(channel.Result{Outcome: channel.Refused}, 14103, 21602, 21604, 21609, 21612, 21617, 21658, 30025, 30026, 30045, 90007, 12345, 99999)
+	return out
+}
+
+// codes is the table as answers to a call.
+func codes() []channeltest.Answer {
+	var answers []channeltest.Answer
+	for _, r := range table() {
+		answers = append(answers, channeltest.Answer{
+			Name: "code " + r.want.Code, Status: 400, Want: r.want.Outcome, Code: r.want.Code, RetryAfter: r.want.RetryAfter, Throttled: r.want.Throttled,
+			Body: fmt.Sprintf(`{"code":%d,"message":"about %s","status":400}`, r.code, phone),
+		})
+	}
 	return answers
+}
+
+// A callback and a look-up say the same as an answer would.
+func TestEveryCodeMeansTheSameHoweverItComes(t *testing.T) {
+	t.Parallel()
+	for _, r := range table() {
+		form := url.Values{"MessageSid": {"SM1"}, "MessageStatus": {"undelivered"}, "ErrorCode": {r.want.Code}, "From": {"+15005550006"}, "To": {phone}}
+		events, err := newReceiver(t).Events(callback("/webhooks/twilio/status/41", form))
+		require.NoError(t, err)
+		got := events[0].Failure()
+		want := r.want
+		want.Detail, want.ProviderID = "told by callback", "SM1"
+		require.Equal(t, want, got)
+		require.Equal(t, phone, events[0].Address)
+
+		at, _ := lists(t, one(t, map[string]any{"status": "undelivered", "error_code": r.code, "sid": "SM1"}))
+		found := newClient(t, at).Find(t.Context(), []channel.Sought{sought()})[0]
+		want.Detail = "found in Twilio's list"
+		require.Equal(t, channel.Finding{Found: channel.Failed, ProviderID: "SM1", Why: want}, found)
+	}
+}
+
+func TestTheCarriersDayEndsAtMidnightOnThePacificCoast(t *testing.T) {
+	t.Parallel()
+	for now, want := range map[string]time.Duration{
+		"2026-11-22T07:59:59Z": time.Second,
+		"2026-11-22T08:00:00Z": 24 * time.Hour,
+		"2026-07-01T06:59:00Z": time.Minute,
+		"2026-07-01T12:00:00Z": 19 * time.Hour,
+		"2026-03-08T08:00:00Z": 23 * time.Hour, // the clocks go forward
+		"2026-11-01T07:00:00Z": 25 * time.Hour, // and back
+		"2026-12-31T20:00:00Z": 12 * time.Hour,
+	} {
+		at, err := time.Parse(time.RFC3339, now)
+		require.NoError(t, err)
+		r, err := sms.NewReceiver(sms.Settings{AuthToken: authToken, Now: func() time.Time { return at }})
+		require.NoError(t, err)
+		events, err := r.Events(callback("/webhooks/twilio/status/41", url.Values{"MessageStatus": {"failed"}, "ErrorCode": {"30023"}}))
+		require.NoError(t, err)
+		require.Equal(t, want, events[0].RetryAfter, now)
+	}
 }

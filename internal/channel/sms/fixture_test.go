@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -30,9 +31,12 @@ const (
 	public    = "https://beckon.example"
 )
 
+// aMoment is half past four in the morning in California.
+func aMoment() time.Time { return time.Date(2026, 11, 22, 12, 30, 0, 0, time.UTC) }
+
 func settings(apiURL string) sms.Settings {
 	return sms.Settings{
-		APIURL: apiURL, AccountSID: account, AuthToken: authToken, MessagingServiceSID: service, CallbackURL: public + "/",
+		APIURL: apiURL, AccountSID: account, AuthToken: authToken, MessagingServiceSID: service, CallbackURL: public + "/", Now: aMoment,
 	}
 }
 

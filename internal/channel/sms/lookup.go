@@ -52,7 +52,7 @@ func (c *Client) find(ctx context.Context, s *channel.Sought) channel.Finding {
 		}
 		for i := range list.Messages {
 			if m := (*listed)(&list.Messages[i]); m.is(s) {
-				best = further(best, m.finding())
+				best = further(best, m.finding(c.settings.Now()))
 			}
 		}
 		if at = next(list); at.page == "" {
@@ -107,7 +107,7 @@ func (m *listed) is(s *channel.Sought) bool {
 	return err != nil || !made.Before(s.Since.Add(-clockSkew))
 }
 
-func (m *listed) finding() channel.Finding {
+func (m *listed) finding(now time.Time) channel.Finding {
 	f := channel.Finding{Found: channel.Taken, ProviderID: *m.Sid, Kind: statusKind(text(m.Status))}
 	switch f.Kind {
 	case channel.EventFailed:
@@ -116,7 +116,8 @@ func (m *listed) finding() channel.Finding {
 		if m.ErrorCode != nil {
 			code = strconv.Itoa(*m.ErrorCode)
 		}
-		f.Outcome, f.Code = failure(code, text(m.From))
+		f.Why = failure(code, text(m.From), now)
+		f.Why.ProviderID, f.Why.Detail = *m.Sid, "found in Twilio's list"
 	case channel.EventOther: // a status that is new to us: it is in the list, so it was taken
 		f.Kind = channel.EventAccepted
 	}

@@ -87,7 +87,8 @@ func TestFindReadsWhatBecameOfAMessage(t *testing.T) {
 		return channel.Finding{Found: channel.Taken, ProviderID: sid, Kind: k}
 	}
 	failed := func(o channel.Outcome, code string) channel.Finding {
-		return channel.Finding{Found: channel.Failed, ProviderID: sid, Outcome: o, Code: code}
+		why := channel.Result{Outcome: o, Code: code, ProviderID: sid, Detail: "found in Twilio's list", Soft: o == channel.Refused && (code == "30003" || code == "30004")}
+		return channel.Finding{Found: channel.Failed, ProviderID: sid, Why: why}
 	}
 	for name, c := range map[string]struct {
 		change map[string]any

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"path"
 	"strconv"
+	"time"
 
 	"beckon/internal/channel"
 	"beckon/internal/fault"
@@ -15,6 +16,7 @@ const signatureHeader = "X-Twilio-Signature"
 type Receiver struct {
 	token string
 	words lexicon
+	now   func() time.Time
 }
 
 // NewReceiver returns a receiver. It refuses to start without an auth token:
@@ -23,7 +25,7 @@ func NewReceiver(s Settings) (*Receiver, error) {
 	if s.AuthToken == "" {
 		return nil, invalid("credentials", "The Twilio auth token is not set.")
 	}
-	return &Receiver{token: s.AuthToken, words: newLexicon(s.StopWords)}, nil
+	return &Receiver{token: s.AuthToken, words: newLexicon(s.StopWords), now: clock(s.Now)}, nil
 }
 
 // Headers names what Verify needs.
@@ -52,12 +54,15 @@ func (r *Receiver) Events(cb channel.Callback) ([]channel.Event, error) {
 	if inbound(cb) {
 		return one(r.heard(form))
 	}
-	e := channel.Event{Kind: statusKind(form.Get("MessageStatus")), Delivery: lastNumber(cb.URL)}
+	e := channel.Event{Kind: statusKind(form.Get("MessageStatus")), Delivery: lastNumber(cb.URL), Address: form.Get("To")}
 	if sid := form.Get("MessageSid"); sid != "" {
 		e.ProviderIDs = []string{sid}
 	}
 	if e.Kind == channel.EventFailed {
-		e.Outcome, e.Code = failure(form.Get("ErrorCode"), form.Get("From"))
+		why := failure(form.Get("ErrorCode"), form.Get("From"), r.now())
+		e.Outcome, e.Code, e.Soft, e.Filtered = why.Outcome, why.Code, why.Soft, why.Filtered
+		e.RetryAfter, e.Throttled, e.Tries = why.RetryAfter, why.Throttled, why.Tries
+		e.Countrywide = why.Countrywide
 	}
 	return []channel.Event{e}, nil
 }
@@ -84,16 +89,16 @@ func statusKind(status string) channel.EventKind {
 }
 
 // failure says why a message did not arrive; Refused when Twilio does not.
-func failure(code, from string) (channel.Outcome, string) {
+func failure(code, from string, now time.Time) channel.Result {
 	n, err := strconv.Atoi(code)
 	if err != nil {
-		return channel.Refused, ""
+		return channel.Result{Outcome: channel.Refused}
 	}
-	outcome, _ := classify(n, from)
-	if outcome == "" {
-		outcome = channel.Refused
+	r := verdict(n, from, now)
+	if r.Outcome == "" {
+		r.Outcome = channel.Refused
 	}
-	return outcome, code
+	return r
 }
 
 // lastNumber reads the last part of the URL's path, 0 when it is no number.

@@ -22,7 +22,7 @@ func TestEventsOfEveryStatus(t *testing.T) {
 		form := url.Values{"MessageSid": {"SM1"}, "MessageStatus": {status}, "From": {"+15005550006"}, "To": {phone}}
 		events, err := newReceiver(t).Events(callback("/webhooks/twilio/status/41?x=1", form))
 		require.NoError(t, err)
-		want := channel.Event{Kind: kind, Delivery: 41, ProviderIDs: []string{"SM1"}}
+		want := channel.Event{Kind: kind, Delivery: 41, ProviderIDs: []string{"SM1"}, Address: phone}
 		if kind == channel.EventFailed {
 			want.Outcome = channel.Refused
 		}

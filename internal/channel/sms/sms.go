@@ -35,15 +35,16 @@ const (
 
 // Settings is what an operator configures.
 type Settings struct {
-	APIURL              string        // "https://api.twilio.com"
-	AccountSID          string        //
-	AuthToken           string        // signs callbacks as well
-	MessagingServiceSID string        // the sender: this, or From, or both
-	From                string        //
-	CallbackURL         string        // our public address; without it no status comes back
-	StopWords           []string      // texts that mean STOP, beside those known in many languages
-	Timeout             time.Duration // of one call; 0 takes 15 s
-	Concurrency         int           // calls in flight per Send; 0 takes 32
+	APIURL              string           // "https://api.twilio.com"
+	AccountSID          string           //
+	AuthToken           string           // signs callbacks as well
+	MessagingServiceSID string           // the sender: this, or From, or both
+	From                string           //
+	CallbackURL         string           // our public address; without it no status comes back
+	StopWords           []string         // texts that mean STOP, beside those known in many languages
+	Timeout             time.Duration    // of one call; 0 takes 15 s
+	Concurrency         int              // calls in flight per Send; 0 takes 32
+	Now                 func() time.Time // nil is by the real clock
 }
 
 // Client sends text messages. It implements channel.Sender.
@@ -71,6 +72,7 @@ func New(s Settings, transport *http.Transport) (*Client, error) {
 	if s.Concurrency <= 0 {
 		s.Concurrency = defaultConcurrency
 	}
+	s.Now = clock(s.Now)
 	if transport == nil {
 		transport = wire.Transport(8 * s.Concurrency)
 	}
@@ -78,6 +80,14 @@ func New(s Settings, transport *http.Transport) (*Client, error) {
 		settings: s, base: base, transport: transport,
 		credentials: twilio.NewCredentials(s.AccountSID, s.AuthToken),
 	}, nil
+}
+
+// clock is the real one unless another is set.
+func clock(now func() time.Time) func() time.Time {
+	if now == nil {
+		return time.Now
+	}
+	return now
 }
 
 // check refuses what Twilio or its library would refuse for every message.
@@ -148,7 +158,7 @@ func (c *Client) sendOne(caller context.Context, m *channel.Message) channel.Res
 	}
 	ctx, cancel := context.WithTimeout(caller, c.settings.Timeout)
 	defer cancel()
-	t := &trip{ctx: ctx, caller: caller, base: c.base, transport: c.transport}
+	t := &trip{ctx: ctx, caller: caller, base: c.base, transport: c.transport, now: c.settings.Now()}
 	answer, err := c.service(t).CreateMessage(c.params(m))
 	return t.judge(answer, err, c.settings.From)
 }

@@ -40,6 +40,7 @@ type trip struct {
 	caller    context.Context // without the deadline of the call
 	base      *url.URL
 	transport *http.Transport
+	now       time.Time
 
 	written atomic.Bool
 	status  int // 0 while there is no answer
@@ -90,15 +91,13 @@ func (t *trip) judge(m *api.ApiV2010Message, err error, from string) channel.Res
 }
 
 func (t *trip) refused(code int, from string) channel.Result {
-	r := channel.Result{Code: strconv.Itoa(code)}
-	r.Outcome, r.Detail = classify(code, from)
-	r.Throttled = slowDown(code)
+	r := verdict(code, from, t.now)
 	if r.Outcome == "" {
-		bare := t.byStatus()
-		r.Outcome, r.Detail, r.Throttled = bare.Outcome, bare.Detail, bare.Throttled
+		r = t.byStatus()
+		r.Code = strconv.Itoa(code)
 	}
 	if r.Outcome == channel.TryLater {
-		r.RetryAfter = max(retryAfter(t.header), patience(code))
+		r.RetryAfter = max(retryAfter(t.header), r.RetryAfter)
 	}
 	return r
 }
