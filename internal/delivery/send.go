@@ -148,6 +148,9 @@ type Settlement struct {
 	NotBefore time.Time    // to wait
 	Result    channel.Result
 	Reason    string // with Failed
+	// Made says that the message had been taken and did not arrive: even when it
+	// waits on the same lane again, that was a try.
+	Made bool
 }
 
 // Settle writes outcomes: each delivery that is still where the try left it
@@ -180,7 +183,9 @@ func writeAttempts(tx *db.Tx, settlements []Settlement, moved map[int64]bool, no
 	var started []time.Time
 	for _, t := range settlements {
 		switch {
-		case !moved[t.Delivery], t.Outcome == channel.Accepted, t.Outcome == channel.TryLater, t.Outcome == channel.StopTheLine:
+		case !moved[t.Delivery], t.Outcome == channel.Accepted:
+			continue
+		case !t.Made && (t.Outcome == channel.TryLater || t.Outcome == channel.StopTheLine):
 			continue
 		}
 		ids, ns, lanes, outcomes = append(ids, t.Delivery), append(ns, int64(t.N)), append(lanes, string(t.Lane)), append(outcomes, string(t.Outcome))
@@ -201,7 +206,7 @@ func writeAttempts(tx *db.Tx, settlements []Settlement, moved map[int64]bool, no
 func (s *Store) settleRows(tx *db.Tx, settlements []Settlement, now time.Time) (map[int64]bool, error) {
 	settlements = inOrder(settlements, func(t Settlement) int64 { return t.Delivery })
 	n := len(settlements)
-	ids, tries, from := make([]int64, n), make([]int64, n), make([]int64, n)
+	ids, tries, from, made := make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)
 	states, lanes, provider, code, reason := make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	notBefore, accepted := make([]time.Time, n), make([]time.Time, n)
 	for i, t := range settlements {
@@ -211,8 +216,11 @@ func (s *Store) settleRows(tx *db.Tx, settlements []Settlement, now time.Time) (
 		if t.To == Accepted {
 			accepted[i] = now
 		}
+		if t.Made {
+			made[i] = 1
+		}
 	}
-	rows, err := tx.Raw(settleSQL, tx.Values("v", db.Int64s("id", ids), db.Int64s("n", tries), db.Int64s("route_from", from),
+	rows, err := tx.Raw(settleSQL, tx.Values("v", db.Int64s("id", ids), db.Int64s("n", tries), db.Int64s("route_from", from), db.Int64s("made", made),
 		db.Texts("state", states), db.Texts("lane", lanes), db.Texts("provider_id", provider), db.Texts("code", code), db.Texts("reason", reason),
 		db.Times("not_before", notBefore), db.Times("accepted_at", accepted)), slices.Min(ids), slices.Max(ids)).Rows()
 	if err != nil {
@@ -236,11 +244,12 @@ func (s *Store) settleRows(tx *db.Tx, settlements []Settlement, now time.Time) (
 // A try that was not taken does not count: attempt goes back by one when the
 // delivery waits on the same lane again. Not even that is done to one that was
 // given up as unknown meanwhile: its token is spent and its batch may be closed.
+// One that is known to have been taken, and to have failed, was made.
 const settleSQL = `UPDATE deliveries SET
 	state = CASE WHEN v.state = 'unknown' AND deliveries.accepted_at IS NULL THEN 'unknown'
 		WHEN v.state IN ('accepted', 'unknown') AND deliveries.delivered_at IS NOT NULL THEN 'delivered'
 		WHEN v.state = 'unknown' THEN 'accepted' ELSE v.state END,
-	attempt = CASE WHEN v.state IN ('pending', 'held') AND v.lane = deliveries.lane THEN deliveries.attempt - 1 ELSE deliveries.attempt END,
+	attempt = CASE WHEN v.state IN ('pending', 'held') AND v.lane = deliveries.lane AND v.made = 0 THEN deliveries.attempt - 1 ELSE deliveries.attempt END,
 	lane = CASE WHEN v.state IN ('pending', 'held') THEN v.lane ELSE deliveries.lane END,
 	route_from = CASE WHEN v.state IN ('pending', 'held') THEN v.route_from ELSE deliveries.route_from END,
 	provider_id = CASE WHEN v.state IN ('pending', 'held') THEN '' WHEN v.provider_id <> '' THEN v.provider_id ELSE deliveries.provider_id END,
@@ -249,6 +258,6 @@ const settleSQL = `UPDATE deliveries SET
 	delivered_at = CASE WHEN v.state IN ('pending', 'held') THEN NULL ELSE deliveries.delivered_at END,
 	read_at = CASE WHEN v.state IN ('pending', 'held') THEN NULL ELSE deliveries.read_at END
 	FROM ? WHERE deliveries.id = v.id AND deliveries.id BETWEEN ? AND ? AND deliveries.attempt = v.n
-		AND CASE deliveries.state WHEN 'sending' THEN TRUE WHEN 'unknown' THEN v.state <> 'unknown' AND NOT (v.state IN ('pending', 'held') AND v.lane = deliveries.lane)
+		AND CASE deliveries.state WHEN 'sending' THEN TRUE WHEN 'unknown' THEN v.state <> 'unknown' AND NOT (v.state IN ('pending', 'held') AND v.lane = deliveries.lane AND v.made = 0)
 			WHEN 'accepted' THEN v.state IN ('pending', 'held', 'expired', 'failed') ELSE FALSE END
 	RETURNING deliveries.id`

@@ -90,8 +90,8 @@ func (e *Engine) settle(ctx context.Context, tx *db.Tx, def *campaign.Definition
 
 // add says what to do next for each outcome of the closed set.
 func (fx *effects) add(o settled, def *campaign.Definition, now time.Time) {
-	set := delivery.Settlement{Try: o.Try, Outcome: o.result.Outcome, Result: o.result}
-	switch o.result.Outcome {
+	set := delivery.Settlement{Try: o.Try, Outcome: o.result.Outcome, Result: o.result, Made: o.late}
+	switch o.inTheEnd() {
 	case channel.Accepted:
 		set.To = delivery.Accepted
 		fx.token(o, token.Spent)
@@ -116,6 +116,15 @@ func (fx *effects) add(o settled, def *campaign.Definition, now time.Time) {
 		fx.token(o, token.Spent)
 	}
 	fx.ledger = append(fx.ledger, set)
+}
+
+// inTheEnd is the outcome, but that what was taken and failed for a passing reason
+// is not tried again for ever.
+func (o settled) inTheEnd() channel.Outcome {
+	if o.late && o.result.Outcome == channel.TryLater && o.result.Tries > 0 && o.N >= o.result.Tries {
+		return channel.Refused
+	}
+	return o.result.Outcome
 }
 
 func (fx *effects) back(set *delivery.Settlement, o settled, def *campaign.Definition, at time.Time) {
