@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/mail"
 
+	"beckon/internal/budget"
 	"beckon/internal/channel"
 	"beckon/internal/channel/messenger"
 	"beckon/internal/channel/sendgrid"
@@ -59,7 +60,8 @@ func openMessenger(c Config, out *channels) (err error) {
 // sms is what the SMS channel is set up with.
 func (c Config) sms() sms.Settings {
 	return sms.Settings{APIURL: c.Twilio.URL, AccountSID: c.Twilio.AccountSID, AuthToken: c.Twilio.AuthToken,
-		MessagingServiceSID: c.Twilio.MessagingService, From: c.Twilio.From, CallbackURL: c.PublicURL, StopWords: c.Twilio.StopWords}
+		MessagingServiceSID: c.Twilio.MessagingService, From: c.Twilio.From, CallbackURL: c.PublicURL,
+		StopWords: c.Twilio.StopWords, Country: budget.Country}
 }
 
 func openSMS(c Config, out *channels) error {

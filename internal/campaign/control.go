@@ -20,9 +20,13 @@ func (s *Service) Pause(ctx context.Context, id uuid.UUID) (Campaign, error) {
 	return s.move(ctx, id, "paused", Paused, []State{Running}, nil)
 }
 
-// Resume lets a paused campaign go on where it stopped.
+// Resume lets a paused campaign go on where it stopped. Countries that were closed
+// to its texts are tried again.
 func (s *Service) Resume(ctx context.Context, id uuid.UUID) (Campaign, error) {
 	return s.move(ctx, id, "resumed", Running, []State{Paused}, func(tx *db.Tx) error {
+		if err := reopen(tx, id); err != nil {
+			return err
+		}
 		return s.queue.Insert(ctx, tx, queue.Order{Args: PlanJob{id}}) // planning may have been cut short
 	})
 }

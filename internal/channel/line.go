@@ -58,6 +58,7 @@ func (t *Tally) Add(r Result) {
 	switch {
 	case r.Outcome == Accepted:
 		t.Accepted++
+	case r.Outcome == Refused && (r.Countrywide || r.Soft): // nothing about the sender
 	case r.Outcome == Refused:
 		t.Refused++
 	case r.Outcome == StopTheLine:

@@ -29,7 +29,8 @@ const messengerLanes = `('window', 'one_time', 'utility', 'recurring')`
 
 // Mark notes receipts. Each counts once, in any order: of each time the earliest
 // stays, unknown becomes accepted or delivered, accepted becomes delivered, and
-// a delivery that is still being sent keeps the evidence for its settlement.
+// a delivery that is still being sent keeps the evidence for its settlement. What
+// is about the message of an earlier try, which failed, says nothing.
 func (s *Store) Mark(tx *db.Tx, receipts []Receipt) error {
 	if len(receipts) == 0 {
 		return nil
@@ -118,7 +119,9 @@ func (s *Store) mark(tx *db.Tx, proofs []proof) error {
 		read_at = `+earliest("read_at", "v.read_at")+`,
 		state = CASE WHEN deliveries.state = 'sending' THEN 'sending'
 			WHEN v.delivered_at IS NOT NULL OR deliveries.delivered_at IS NOT NULL THEN 'delivered' ELSE 'accepted' END
-		FROM ? WHERE deliveries.id = v.id AND CASE WHEN deliveries.state IN ('sending', 'unknown', 'accepted', 'delivered') THEN `+onChannel+` = v.channel ELSE FALSE END`,
+		FROM ? WHERE deliveries.id = v.id AND CASE WHEN deliveries.state IN ('sending', 'unknown', 'accepted', 'delivered') THEN `+onChannel+` = v.channel ELSE FALSE END
+			AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.delivery_id = v.id AND a.provider_id = v.provider_id AND v.provider_id <> ''
+				AND a.n < deliveries.attempt AND a.outcome IN ('try_later', 'stop_the_line'))`,
 		tx.Values("v", db.Int64s("id", ids), db.Texts("channel", kinds), db.Texts("provider_id", providers),
 			db.Times("accepted_at", accepted), db.Times("delivered_at", delivered), db.Times("read_at", read))).Error
 }

@@ -175,6 +175,27 @@ func standBy(tx *db.Tx, settlements []Settlement) error {
 		tx.Values("v", db.Int64s("id", ids), db.Int64s("n", ns), db.Texts("channel", kinds))).Error
 }
 
+// Former returns the provider's ids of the messages of earlier tries, by delivery.
+func (s *Store) Former(tx *db.Tx, ids []int64) (map[int64]map[string]bool, error) {
+	var found []struct {
+		DeliveryID int64
+		ProviderID string
+	}
+	err := tx.Raw(`SELECT a.delivery_id, a.provider_id FROM attempts a JOIN deliveries d ON d.id = a.delivery_id
+		WHERE a.delivery_id IN ? AND a.n < d.attempt AND a.provider_id <> ''`, ids).Scan(&found).Error
+	if err != nil {
+		return nil, fmt.Errorf("look for earlier tries: %w", err)
+	}
+	out := map[int64]map[string]bool{}
+	for _, f := range found {
+		if out[f.DeliveryID] == nil {
+			out[f.DeliveryID] = map[string]bool{}
+		}
+		out[f.DeliveryID][f.ProviderID] = true
+	}
+	return out, nil
+}
+
 // Muddled returns those of the given deliveries of which two tries on the
 // channel are in doubt, because a person had one sent again and its answer was
 // lost as well: a word of failure may be about either.

@@ -74,7 +74,7 @@ type Parts struct {
 	Mark func(delivery int64) string
 	// Segments counts the parts of an SMS, for the preview.
 	Segments func(text string) int
-	// Country names the country of a phone number, for the preview; "" is none.
+	// Country is where a phone number is from, as ISO 3166 has it, "" for nowhere.
 	Country func(phone string) string
 	// AskAgain is how long a person is not asked again for a permission, for
 	// audiences of those who may be; 0 means token.DefaultGuard.
@@ -150,17 +150,19 @@ func (e *Engine) scopeOf(q *gorm.DB, def *campaign.Definition) (scope, error) {
 // scope reads what of a Page matters to the decision, and whether Meta approved
 // the utility template that the campaign names.
 func (e *Engine) scope(q *gorm.DB, def *campaign.Definition) (scope, error) {
-	s := scope{page: def.PageID, topic: def.Topic, now: e.Now(), channels: e.channels, zoneOf: e.Campaigns.Zone, capable: map[channel.Lane]string{},
+	s := scope{page: def.PageID, topic: def.Topic, now: e.Now(), channels: e.channels, zoneOf: e.Campaigns.Zone, countryOf: e.Country, capable: map[channel.Lane]string{},
 		transactional: def.Transactional}
 	name, language := def.Template()
 	var found []struct {
 		TimeZone, Name, State, Template string
+		Closed                          string
 		Spent, Waits                    bool
 	}
 	err := q.Raw(`SELECT p.time_zone, COALESCE(c.name, '') AS name, COALESCE(c.state, '') AS state, COALESCE(t.status, '') AS template,
+			COALESCE((SELECT string_agg(country, ',') FROM closed_countries WHERE campaign_id = ?), '') AS closed,
 			b.reached_at IS NOT NULL AS spent, COALESCE(b.waits, FALSE) AS waits
 		FROM pages p LEFT JOIN capabilities c ON c.page_id = p.id LEFT JOIN budgets b ON b.campaign_id = ?
-		LEFT JOIN message_templates t ON t.page_id = p.id AND t.name = ? AND t.language = ? WHERE p.id = ?`, def.Payer, name, language, def.PageID).Scan(&found).Error
+		LEFT JOIN message_templates t ON t.page_id = p.id AND t.name = ? AND t.language = ? WHERE p.id = ?`, def.Payer, def.Payer, name, language, def.PageID).Scan(&found).Error
 	if err != nil {
 		return s, fmt.Errorf("read page: %w", err)
 	}
@@ -168,6 +170,7 @@ func (e *Engine) scope(q *gorm.DB, def *campaign.Definition) (scope, error) {
 		return s, errNoPage
 	}
 	s.spent, s.saving = found[0].Spent && !found[0].Waits, found[0].Spent && found[0].Waits
+	s.closed = countries(found[0].Closed)
 	s.pageZone, s.approved = found[0].TimeZone, found[0].Template == channel.TemplateApproved
 	for _, c := range found {
 		s.capable[channel.Lane(c.Name)] = c.State

@@ -76,6 +76,10 @@ func (e *Engine) late(ctx context.Context, kind channel.Kind, words []Word, defs
 		if err != nil {
 			return err
 		}
+		former, err := e.former(tx, opens)
+		if err != nil {
+			return err
+		}
 		byCampaign := map[uuid.UUID][]settled{}
 		for _, o := range opens {
 			if o.State == delivery.Sending {
@@ -83,7 +87,7 @@ func (e *Engine) late(ctx context.Context, kind channel.Kind, words []Word, defs
 			}
 			word := byID[o.Delivery]
 			result := word.Result
-			if muddled[o.Delivery] || !sameMessage(result.ProviderID, o.ProviderID) {
+			if muddled[o.Delivery] || former[o.Delivery][result.ProviderID] || !sameMessage(result.ProviderID, o.ProviderID) {
 				continue
 			}
 			if o.ProviderID != "" {
@@ -118,9 +122,41 @@ func (e *Engine) muddled(tx *db.Tx, kind channel.Kind, opens []delivery.Open) (m
 	return e.Ledger.Muddled(tx, kind, again)
 }
 
+// former are the messages of tries before the one on record, by delivery: a word
+// about one of them says nothing of the last.
+func (e *Engine) former(tx *db.Tx, opens []delivery.Open) (map[int64]map[string]bool, error) {
+	var again []int64
+	for _, o := range opens {
+		if o.N > 1 {
+			again = append(again, o.Delivery)
+		}
+	}
+	if len(again) == 0 {
+		return nil, nil
+	}
+	return e.Ledger.Former(tx, again)
+}
+
+// slow has a sender slow down when late words say that it goes too fast.
+func (e *Engine) slow(tx *db.Tx, def *campaign.Definition, outcomes []settled) error {
+	var t channel.Tally
+	for _, o := range outcomes {
+		if o.result.Outcome == channel.TryLater && o.result.Throttled {
+			t.Throttled, t.RetryAfter = true, max(t.RetryAfter, o.result.RetryAfter)
+		}
+	}
+	if !t.Throttled {
+		return nil
+	}
+	return e.Lines.Note(tx, channel.Grant{Line: outcomes[0].Lane.Line(def.PageID.String())}, def.ID, t)
+}
+
 func (e *Engine) settleLate(ctx context.Context, tx *db.Tx, byCampaign map[uuid.UUID][]settled, defs map[uuid.UUID]*campaign.Definition) error {
 	for id, outcomes := range byCampaign {
 		def := defs[id]
+		if err := e.slow(tx, def, outcomes); err != nil {
+			return err
+		}
 		s, err := e.scopeOf(tx.DB, def)
 		if err != nil {
 			return err

@@ -35,6 +35,8 @@ type scope struct {
 	// spent: the campaign's budget for texts is reached, and people go on to their
 	// next lane; saving: it is reached, and they wait for more.
 	spent, saving bool
+	closed        map[string]bool // countries to which no texts go
+	countryOf     func(phone string) string
 }
 
 // off reports whether Meta does not let the Page use the lane.
@@ -202,6 +204,7 @@ func (r *row) fill(p *person, s scope) {
 	x.Recurring = route.Permit{Known: p.permit.Valid, Stopped: r.permitStatus.String == string(token.Stopped), Expires: r.permitEnds.Time, Eligible: r.eligible.Time}
 	x.RecurringOff, x.UtilityOff = s.off(channel.Recurring), s.off(channel.Utility)
 	x.Transactional, x.TemplateApproved = s.transactional, s.approved
+	x.SMSAbroad = s.abroad(p.phone)
 	x.Phone, x.SMSOff = r.phone.Valid, !s.channels[channel.SMS]
 	x.SMSSpent = s.spent
 	x.Email, x.EmailOff = r.email.Valid, !s.channels[channel.Email]

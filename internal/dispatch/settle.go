@@ -67,6 +67,9 @@ func (e *Engine) settle(ctx context.Context, tx *db.Tx, def *campaign.Definition
 	if err := e.apply(ctx, tx, fx, def); err != nil {
 		return err
 	}
+	if err := e.closeCountries(tx, def, s, outcomes); err != nil {
+		return err
+	}
 	if err := e.fallThrough(tx, def, s, fx); err != nil {
 		return err
 	}
@@ -82,6 +85,9 @@ func (e *Engine) settle(ctx context.Context, tx *db.Tx, def *campaign.Definition
 	if err := e.Purse.Refund(tx, def.Payer, untaken(outcomes, moved)); err != nil {
 		return err
 	}
+	if err := e.Campaigns.Filtered(tx, def.Payer, filtered(outcomes, moved)); err != nil {
+		return err
+	}
 	for s := range fx.onward {
 		fx.onward[s] = slices.DeleteFunc(fx.onward[s], func(id int64) bool { return !moved[id] })
 	}
@@ -90,8 +96,9 @@ func (e *Engine) settle(ctx context.Context, tx *db.Tx, def *campaign.Definition
 
 // add says what to do next for each outcome of the closed set.
 func (fx *effects) add(o settled, def *campaign.Definition, now time.Time) {
+	o.result.Outcome = o.inTheEnd()
 	set := delivery.Settlement{Try: o.Try, Outcome: o.result.Outcome, Result: o.result, Made: o.late}
-	switch o.inTheEnd() {
+	switch o.result.Outcome {
 	case channel.Accepted:
 		set.To = delivery.Accepted
 		fx.token(o, token.Spent)

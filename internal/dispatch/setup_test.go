@@ -121,7 +121,7 @@ func (b *bundle) wire(providers string, o options) {
 	b.recurring = token.NewRecurring(b.tokens, token.RecurringOptions{Queue: b.queue, Pages: b.pages})
 	b.ledger = delivery.NewStore(d, b.now)
 	b.contacts = contact.New(d, b.queue, box, contact.Options{Now: b.now, Grant: b.grant})
-	senders := senders(t, providers)
+	senders := senders(t, providers, b.now)
 	present := map[channel.Kind]bool{}
 	for kind, s := range senders {
 		present[kind] = true
@@ -154,7 +154,7 @@ func (b *bundle) oneTime(state page.State) {
 	require.NoError(b.t, err)
 }
 
-func senders(t testing.TB, url string) map[channel.Kind]channel.Sender {
+func senders(t testing.TB, url string, now func() time.Time) map[channel.Kind]channel.Sender {
 	t.Helper()
 	transport := func() *http.Transport {
 		tr := http.DefaultTransport.(*http.Transport).Clone()
@@ -164,7 +164,7 @@ func senders(t testing.TB, url string) map[channel.Kind]channel.Sender {
 	}
 	m, err := messenger.New(messenger.Settings{GraphURL: url + "/graph", GraphVersion: "v25.0", AppSecret: appSecret, VerifyToken: "v"}, transport())
 	require.NoError(t, err)
-	s, err := sms.New(sms.Settings{APIURL: url + "/twilio", AccountSID: twilioSID, AuthToken: twilioAuth, From: "+15005550006", CallbackURL: "https://go.example.com"}, transport())
+	s, err := sms.New(sms.Settings{APIURL: url + "/twilio", AccountSID: twilioSID, AuthToken: twilioAuth, From: "+15005550006", CallbackURL: "https://go.example.com", Country: budget.Country, Now: now}, transport())
 	require.NoError(t, err)
 	e, err := sendgrid.New(sendgrid.Settings{APIURL: url + "/sendgrid", Key: sendKey, From: "school@example.com"}, transport())
 	require.NoError(t, err)

@@ -28,6 +28,7 @@ const (
 	CampaignResumed   Type = "campaign.resumed"
 	CampaignFinished  Type = "campaign.finished"
 	CampaignCancelled Type = "campaign.cancelled"
+	CountryClosed     Type = "campaign.country_closed"
 	BudgetReached     Type = "campaign.budget_reached"
 	BudgetChanged     Type = "campaign.budget_changed"
 	ThreadHeld        Type = "thread.held"
@@ -56,7 +57,7 @@ const (
 
 // Types returns every type there is.
 func Types() []Type {
-	return []Type{LineStopped, LineResumed, LineSlowed, CampaignStarted, CampaignPaused, CampaignResumed, CampaignFinished, CampaignCancelled, CampaignComplaints, BudgetReached, BudgetChanged, CaptureAnswered, CaptureConflict,
+	return []Type{LineStopped, LineResumed, LineSlowed, CampaignStarted, CampaignPaused, CampaignResumed, CampaignFinished, CampaignCancelled, CampaignComplaints, CountryClosed, BudgetReached, BudgetChanged, CaptureAnswered, CaptureConflict,
 		ThreadHeld, ThreadFreed, ContactErased, SuppressionAdded, SuppressionLifted, PageCapabilityChanged, PageHealthChanged, PageQuiet, RelayFailed, TemplateChanged,
 		ContactOptedOut, ContactOptedIn, SMSReceived, SMSReview,
 		TokenGranted, TokenExpiring, TokenExpired, TokenRevoked}

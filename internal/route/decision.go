@@ -25,6 +25,8 @@ const (
 	InsideWindow  Reason = "inside_window"  // reachable for free: no token is spent on them
 	BudgetReached Reason = "budget_reached" // the campaign has spent on texts what it may
 
+	CountryClosed Reason = "country_closed" // the provider sends no texts to that country
+
 	TooSoon             Reason = "too_soon"              // the recurring token was used less than 48 hours ago
 	NotTransactional    Reason = "not_transactional"     // utility messages are for campaigns that are declared transactional
 	TemplateNotApproved Reason = "template_not_approved" // Meta has not approved the utility template, or not any more
@@ -34,7 +36,7 @@ const (
 // Why picks.
 func Reasons() []Reason {
 	return []Reason{
-		BudgetReached, Suppressed, OptedOut, NoConsent, InsideWindow, Blocked, ThreadHeld, CapabilityOff,
+		BudgetReached, Suppressed, OptedOut, NoConsent, CountryClosed, InsideWindow, Blocked, ThreadHeld, CapabilityOff,
 		TemplateNotApproved, TooSoon, TokenExpired, NoToken, WindowClosed, NotTransactional, NotConfigured, NoAddress,
 	}
 }

@@ -30,7 +30,7 @@ func reaches() *rapid.Generator[route.Reach] {
 			Phone: yes("phone"), Email: yes("email"),
 			SMSConsent: consent.Draw(t, "sms consent"), EmailConsent: consent.Draw(t, "email consent"),
 			PhoneSuppressed: yes("phone suppressed"), EmailSuppressed: yes("email suppressed"),
-			SMSOff: yes("sms off"), EmailOff: yes("email off"),
+			SMSOff: yes("sms off"), SMSAbroad: yes("abroad"), EmailOff: yes("email off"),
 		}
 	})
 }

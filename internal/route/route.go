@@ -46,6 +46,7 @@ type Reach struct {
 	SMSConsent, EmailConsent         string // "", Subscribed or Unsubscribed
 	PhoneSuppressed, EmailSuppressed bool
 	SMSOff, EmailOff                 bool // the channel is not set up here
+	SMSAbroad                        bool // the provider sends no texts to the phone's country
 	SMSSpent                         bool // the campaign's budget for texts is reached
 }
 
@@ -193,7 +194,10 @@ func (r *Reach) permitClosed(now time.Time) Reason {
 // have reached.
 func (r *Reach) smsClosed() Reason {
 	why := address{r.SMSOff, r.Phone, r.PhoneSuppressed, r.SMSConsent}.closed()
-	if why == "" && r.SMSSpent {
+	switch {
+	case why == "" && r.SMSAbroad:
+		return CountryClosed
+	case why == "" && r.SMSSpent:
 		return BudgetReached
 	}
 	return why

@@ -35,12 +35,14 @@ const (
 
 // Defines values for AttemptOutcome.
 const (
-	AttemptOutcomeAccepted  AttemptOutcome = "accepted"
-	AttemptOutcomeGone      AttemptOutcome = "gone"
-	AttemptOutcomeOptedOut  AttemptOutcome = "opted_out"
-	AttemptOutcomeRefused   AttemptOutcome = "refused"
-	AttemptOutcomeTokenDead AttemptOutcome = "token_dead"
-	AttemptOutcomeUnknown   AttemptOutcome = "unknown"
+	AttemptOutcomeAccepted    AttemptOutcome = "accepted"
+	AttemptOutcomeGone        AttemptOutcome = "gone"
+	AttemptOutcomeOptedOut    AttemptOutcome = "opted_out"
+	AttemptOutcomeRefused     AttemptOutcome = "refused"
+	AttemptOutcomeStopTheLine AttemptOutcome = "stop_the_line"
+	AttemptOutcomeTokenDead   AttemptOutcome = "token_dead"
+	AttemptOutcomeTryLater    AttemptOutcome = "try_later"
+	AttemptOutcomeUnknown     AttemptOutcome = "unknown"
 )
 
 // Defines values for ButtonType.
@@ -144,6 +146,7 @@ const (
 	EventTypeCampaignBudgetReached EventType = "campaign.budget_reached"
 	EventTypeCampaignCancelled     EventType = "campaign.cancelled"
 	EventTypeCampaignComplaints    EventType = "campaign.complaints"
+	EventTypeCampaignCountryClosed EventType = "campaign.country_closed"
 	EventTypeCampaignFinished      EventType = "campaign.finished"
 	EventTypeCampaignPaused        EventType = "campaign.paused"
 	EventTypeCampaignResumed       EventType = "campaign.resumed"
@@ -485,7 +488,7 @@ type AttachmentUpload struct {
 type AttachmentUploadType string
 
 // Attempt One finished try of a delivery on one lane. What the provider put off, or could not take because its sender is stopped, is no
-// try and is not here.
+// try and is not here; what it had taken first, and did not deliver for such a reason, is: `try_later` and `stop_the_line`.
 type Attempt struct {
 	// Code What the provider said.
 	Code       *string   `json:"code"`
@@ -1139,7 +1142,9 @@ type Event struct {
 	// (once, `BECKON_TOKEN_NOTICE` before its end: time to ask again), `token.expired` and `token.revoked` say what became
 	// of a permission (`token_id`, `topic`, `expires_at`). `template.status_changed`: Meta thinks otherwise of a message template
 	// (`template`, `language`, `status`). `capture.answered`: somebody gave an address that they were asked for; `capture.conflict`: another
-	// contact has it, so it was not stored (`capture_id`, `channel`). `campaign.budget_reached`: the campaign has spent on texts what it may
+	// contact has it, so it was not stored (`capture_id`, `channel`). `campaign.paused` has a `reason` when nobody asked for it: `filtered`, carriers took a tenth of
+	// the campaign's texts for unwanted ones (`filtered`, `texts`). `campaign.country_closed`: the SMS provider sends nothing to a `country` from this
+	// account (`code`), so nobody there is tried until the campaign is paused and resumed. `campaign.budget_reached`: the campaign has spent on texts what it may
 	// (`sms_segments`, and `sms_amount` with `currency` where there is a price); `campaign.budget_changed` while it runs (`budget`).
 	Type EventType `json:"type"`
 }
@@ -1173,7 +1178,9 @@ type EventList struct {
 // (once, `BECKON_TOKEN_NOTICE` before its end: time to ask again), `token.expired` and `token.revoked` say what became
 // of a permission (`token_id`, `topic`, `expires_at`). `template.status_changed`: Meta thinks otherwise of a message template
 // (`template`, `language`, `status`). `capture.answered`: somebody gave an address that they were asked for; `capture.conflict`: another
-// contact has it, so it was not stored (`capture_id`, `channel`). `campaign.budget_reached`: the campaign has spent on texts what it may
+// contact has it, so it was not stored (`capture_id`, `channel`). `campaign.paused` has a `reason` when nobody asked for it: `filtered`, carriers took a tenth of
+// the campaign's texts for unwanted ones (`filtered`, `texts`). `campaign.country_closed`: the SMS provider sends nothing to a `country` from this
+// account (`code`), so nobody there is tried until the campaign is paused and resumed. `campaign.budget_reached`: the campaign has spent on texts what it may
 // (`sms_segments`, and `sms_amount` with `currency` where there is a price); `campaign.budget_changed` while it runs (`budget`).
 type EventType string
 
@@ -1301,7 +1308,7 @@ type LaneReach struct {
 	Lane Lane `json:"lane"`
 	Open bool `json:"open"`
 
-	// Reason Why it is closed: `no_address`, `blocked`, `window_closed`, `no_token`, `token_expired`, `capability_off`, `no_consent`, `unsubscribed`, `suppressed`, `not_configured`, `inside_window`, `thread_held` (another app or a human is talking with the person), `too_soon` (the recurring token was used less than 48 hours ago), `not_transactional`, `template_not_approved` or `budget_reached`.
+	// Reason Why it is closed: `no_address`, `blocked`, `window_closed`, `no_token`, `token_expired`, `capability_off`, `no_consent`, `unsubscribed`, `suppressed`, `not_configured`, `inside_window`, `thread_held` (another app or a human is talking with the person), `too_soon` (the recurring token was used less than 48 hours ago), `not_transactional`, `template_not_approved`, `budget_reached` or `country_closed` (the SMS provider sends nothing to that country from this account).
 	Reason *string `json:"reason"`
 }
 

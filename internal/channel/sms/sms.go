@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,16 +36,17 @@ const (
 
 // Settings is what an operator configures.
 type Settings struct {
-	APIURL              string           // "https://api.twilio.com"
-	AccountSID          string           //
-	AuthToken           string           // signs callbacks as well
-	MessagingServiceSID string           // the sender: this, or From, or both
-	From                string           //
-	CallbackURL         string           // our public address; without it no status comes back
-	StopWords           []string         // texts that mean STOP, beside those known in many languages
-	Timeout             time.Duration    // of one call; 0 takes 15 s
-	Concurrency         int              // calls in flight per Send; 0 takes 32
-	Now                 func() time.Time // nil is by the real clock
+	APIURL              string                    // "https://api.twilio.com"
+	AccountSID          string                    //
+	AuthToken           string                    // signs callbacks as well
+	MessagingServiceSID string                    // the sender: this, or From, or both
+	From                string                    //
+	CallbackURL         string                    // our public address; without it no status comes back
+	StopWords           []string                  // texts that mean STOP, beside those known in many languages
+	Timeout             time.Duration             // of one call; 0 takes 15 s
+	Concurrency         int                       // calls in flight per Send; 0 takes 32
+	Country             func(phone string) string // nil knows none
+	Now                 func() time.Time          // nil is by the real clock
 }
 
 // Client sends text messages. It implements channel.Sender.
@@ -108,6 +110,13 @@ func (s Settings) check() error {
 	return nil
 }
 
+func (s Settings) country(phone string) string {
+	if s.Country == nil {
+		return ""
+	}
+	return s.Country(phone)
+}
+
 func invalid(code, detail string) error {
 	return fault.New(fault.Invalid, "twilio_"+code, "%s", detail)
 }
@@ -126,17 +135,27 @@ func (c *Client) MaxBatch() int { return maxBatch }
 
 // Send posts the messages, several at a time. Once Twilio says that the
 // account or sender itself is the problem, the messages not yet begun come
-// back as TryLater without a call.
+// back as TryLater without a call; so do those to a country once it sends nothing
+// there.
 func (c *Client) Send(ctx context.Context, b channel.Batch) []channel.Result {
 	results := make([]channel.Result, len(b.Messages))
 	var stopped atomic.Bool
+	var closed sync.Map // countries that turned out to be closed
 	await := func(i int) bool { return !stopped.Load() && b.Await(ctx, i) && !stopped.Load() }
 	begun := wire.Each(c.settings.Concurrency, len(results), await, func(i int) {
 		if b.Silent(i) {
 			results[i] = channel.LeftOut()
 			return
 		}
+		country := c.settings.country(b.Messages[i].To)
+		if _, is := closed.Load(country); is {
+			results[i] = abroad
+			return
+		}
 		results[i] = c.sendOne(ctx, &b.Messages[i])
+		if results[i].Countrywide && country != "" {
+			closed.Store(country, true)
+		}
 		if results[i].Outcome == channel.StopTheLine {
 			stopped.Store(true)
 		}

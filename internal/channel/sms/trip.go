@@ -26,6 +26,7 @@ const maxAnswer = 1 << 20
 var (
 	held      = channel.Result{Outcome: channel.TryLater, Detail: "not sent: sending was stopped"}
 	cancelled = channel.Result{Outcome: channel.TryLater, Detail: "not sent: stopped before the call"}
+	abroad    = channel.Result{Outcome: channel.TryLater, Detail: "not sent: Twilio sends nothing to this country"}
 	unreached = channel.Result{Outcome: channel.TryLater, Detail: "not sent: no connection to Twilio", Unreached: true}
 	lost      = channel.Result{Outcome: channel.Unknown, Detail: "sent, but the answer was lost"}
 )
