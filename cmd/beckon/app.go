@@ -38,6 +38,7 @@ import (
 	"beckon/internal/seal"
 	"beckon/internal/selftest"
 	"beckon/internal/thread"
+	"beckon/internal/timeline"
 	"beckon/internal/token"
 	"beckon/internal/utility"
 	"beckon/internal/webhook"
@@ -233,7 +234,7 @@ func (a *app) handler() (http.Handler, error) {
 	return api.New(api.Parts{
 		Contract: contract, DB: a.db, Box: a.box, Keys: a.keys, Answers: a.answers, Log: a.log, Now: now, ImportLimit: a.config.MaxImport,
 		Contacts: a.contacts, Pages: a.pages, Health: a.health, Tokens: a.tokens, OptIns: a.optIns, Recurring: a.recurring, Templates: a.templates, SelfTests: a.selfTests, Campaigns: a.campaigns, Engine: a.engine,
-		Ledger: a.ledger, Lines: a.lines, Budgets: a.budgets, Events: a.events, Loop: a.loop, Captures: a.captures, Inbox: a.inbox, OptOuts: a.optOuts, Clicks: a.clicks, Links: a.coder(link.PurposeLink), Unsubscribes: a.coder(link.PurposeUnsubscribe),
+		Ledger: a.ledger, Lines: a.lines, Budgets: a.budgets, Events: a.events, Loop: a.loop, Captures: a.captures, Inbox: a.inbox, OptOuts: a.optOuts, Timelines: timeline.NewStore(a.db, a.contacts, a.optOuts.Words), Clicks: a.clicks, Links: a.coder(link.PurposeLink), Unsubscribes: a.coder(link.PurposeUnsubscribe),
 		MetaVerify: a.channels.verify(), Upload: a.channels.upload(), PublicURL: a.config.PublicURL, SMSHelp: a.config.Twilio.HelpText, Waiting: a.waiting,
 		Threads: a.threads, Privacy: a.privacy,
 	})

@@ -28,6 +28,11 @@ func newest(ids []string) []string {
 	return ids
 }
 
+// prefixed puts a prefix before each text.
+func prefixed(prefix string, list []string) []string {
+	return each(list, func(text string) string { return prefix + text })
+}
+
 const many = 7
 
 // lists fills every list of the API with many rows.
@@ -68,6 +73,7 @@ func (s *service) lists() []list {
 		{"/v1/contacts", "id", newest(contacts)},
 		{"/v1/contacts?q=example", "id", newest(contacts)},
 		{"/v1/contacts/" + contacts[0] + "/tokens", "id", newest(tokens)},
+		{"/v1/contacts/" + contacts[0] + "/timeline", "id", append([]string{"delivery:1", "consent:2", "consent:1"}, prefixed("token:", newest(tokens))...)},
 		{"/v1/suppressions?channel=email", "id", newest(suppressions)},
 		{"/v1/campaigns", "id", newest(campaigns)},
 		{sent + "/deliveries", "id", []string{"1", "2", "3", "4", "5", "6", "7"}},

@@ -27,6 +27,7 @@ import (
 	"beckon/internal/seal"
 	"beckon/internal/selftest"
 	"beckon/internal/thread"
+	"beckon/internal/timeline"
 	"beckon/internal/token"
 	"beckon/internal/utility"
 	"beckon/internal/webhook"
@@ -61,6 +62,7 @@ type Parts struct {
 	Captures  *capture.Service
 	Inbox     *webhook.Inbox
 	OptOuts   *optout.Service
+	Timelines *timeline.Store
 	Threads   *thread.Service
 	Privacy   *privacy.Service
 	Clicks    *delivery.Clicks

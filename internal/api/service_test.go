@@ -50,6 +50,7 @@ import (
 	"beckon/internal/selftest"
 	"beckon/internal/simulator"
 	"beckon/internal/thread"
+	"beckon/internal/timeline"
 	"beckon/internal/token"
 	"beckon/internal/trail"
 	"beckon/internal/utility"
@@ -240,6 +241,7 @@ func (s *service) wireChannels(p *Parts, log *slog.Logger, absent []channel.Kind
 		Segments:    sms.Segments, Country: budget.Country, Log: log, Now: s.clock.Now,
 	}, dispatch.Sizes{Page: 3, Batch: 2, Parallel: 1})
 	p.OptOuts = optout.New(optout.Parts{DB: p.DB, Queue: s.queue, Contacts: p.Contacts, Box: p.Box, KeepTexts: true, Now: s.clock.Now})
+	p.Timelines = timeline.NewStore(p.DB, p.Contacts, p.OptOuts.Words)
 	p.Inbox = webhook.New(webhook.Parts{
 		DB: p.DB, Queue: s.queue, Receivers: receivers, Contacts: p.Contacts, Tokens: p.Tokens, Ledger: p.Ledger, Links: p.Links, Marks: s.marks,
 		PageByGraph: pagesByGraph(p.Pages), Late: func(context.Context, channel.Kind, []channel.Event) error { return nil }, Log: log, Now: s.clock.Now,

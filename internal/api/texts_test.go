@@ -97,3 +97,36 @@ func TestWhoUnsubscribesByTheLinkIsToldOfOnce(t *testing.T) {
 		require.Equal(t, map[string]any{"channel": "email", "reason": "unsubscribe"}, list.Data[0].Data)
 	})
 }
+
+func TestTheTimelineTellsWhatHappenedWithAPerson(t *testing.T) {
+	t.Parallel()
+	eachService(t, func(t *testing.T, s *service) {
+		town := s.newTown()
+		s.started(town)
+		dan := "/v1/contacts/" + town.people["dan"].ID.String() + "/timeline"
+		s.clock.Pass(60e9)
+		s.do(texted(phone(1), "SM1", "Is there room on <Tuesday>?"))
+		s.clock.Pass(60e9)
+		s.do(texted(phone(1), "SM2", "STOP"))
+		s.work()
+		types, texts := []string{}, []any{}
+		for at := dan + "?limit=1"; ; {
+			page := ask[gen.Timeline](s, 200, "GET", at, "")
+			for _, it := range page.Data {
+				types = append(types, it.Type)
+				if it.Type == "text" {
+					texts = append(texts, it.Data["text"])
+				}
+			}
+			if page.NextCursor == nil {
+				break
+			}
+			at = dan + "?limit=1&cursor=" + *page.NextCursor
+		}
+		require.Subset(t, types, []string{"contact.opted_out", "text", "consent", "delivery"})
+		require.Equal(t, []any{"STOP", "Is there room on <Tuesday>?"}, texts, "newest first")
+		require.NotContains(t, s.logs.String(), "Tuesday")
+		s.refused(404, "contact_not_found", call{Method: "GET", Path: "/v1/contacts/" + pageID + "/timeline"})
+		require.Equal(t, map[string]string{"/query/cursor": "bad_format"}, s.refused(422, "invalid_fields", call{Method: "GET", Path: dan + "?cursor=MXsicmFuayI6MX0"}))
+	})
+}

@@ -171,6 +171,8 @@ var moves = [...]string{
 	"UPDATE recurring_tokens SET contact_id = v.into_id FROM ? WHERE contact_id = v.id",
 	"UPDATE opt_in_requests SET contact_id = v.into_id FROM ? WHERE contact_id = v.id",
 	"UPDATE consents SET contact_id = v.into_id FROM ? WHERE contact_id = v.id",
+	"UPDATE events SET contact_id = v.into_id FROM ? WHERE contact_id = v.id",
+	"UPDATE texts SET contact_id = v.into_id FROM ? WHERE contact_id = v.id",
 	"UPDATE self_tests SET contact_id = v.into_id FROM ? WHERE contact_id = v.id",
 	`UPDATE deliveries SET contact_id = v.into_id FROM ? WHERE contact_id = v.id AND NOT EXISTS (
 		SELECT 1 FROM deliveries d WHERE d.campaign_id = deliveries.campaign_id AND d.contact_id = v.into_id)`,

@@ -78,11 +78,15 @@ func (s *Service) sealed(x text) ([]byte, error) {
 	if !s.KeepTexts || x.contact == uuid.Nil || x.Text == "" {
 		return nil, nil
 	}
-	return s.Box.Seal(x.Text, SealedAs(x.id))
+	return s.Box.Seal(x.Text, sealedAs(x.id))
 }
 
-// SealedAs is what the words of a text are bound to.
-func SealedAs(id uuid.UUID) string { return "text " + id.String() }
+// Words opens the words of a text that were kept.
+func (s *Service) Words(id uuid.UUID, sealed []byte) (string, error) {
+	return s.Box.Open(sealed, sealedAs(id))
+}
+
+func sealedAs(id uuid.UUID) string { return "text " + id.String() }
 
 func wish(ev channel.Event) string {
 	if ev.Kind == channel.EventMessage {

@@ -403,6 +403,14 @@ const (
 	ThreadMoveActionTake    ThreadMoveAction = "take"
 )
 
+// Defines values for TimelineItemChannel.
+const (
+	TimelineItemChannelEmail       TimelineItemChannel = "email"
+	TimelineItemChannelLessThanNil TimelineItemChannel = "<nil>"
+	TimelineItemChannelMessenger   TimelineItemChannel = "messenger"
+	TimelineItemChannelSMS         TimelineItemChannel = "sms"
+)
+
 // Defines values for TokenStatus.
 const (
 	TokenStatusAvailable TokenStatus = "available"
@@ -2217,6 +2225,43 @@ type ThreadMove struct {
 // ThreadMoveAction defines model for ThreadMove.Action.
 type ThreadMoveAction string
 
+// Timeline defines model for Timeline.
+type Timeline struct {
+	Data []TimelineItem `json:"data"`
+
+	// NextCursor Give it as `cursor` to go on; `null` on the last page.
+	NextCursor *NextCursor `json:"next_cursor"`
+}
+
+// TimelineItem defines model for TimelineItem.
+type TimelineItem struct {
+	// At When it happened; of a delivery, when it was planned.
+	At         time.Time            `json:"at"`
+	CampaignID *openapi_types.UUID  `json:"campaign_id"`
+	Channel    *TimelineItemChannel `json:"channel"`
+
+	// Data What more there is to say, by the type.
+	Data       map[string]interface{} `json:"data"`
+	DeliveryID *int64                 `json:"delivery_id"`
+
+	// ID Names it within the timeline.
+	ID     string              `json:"id"`
+	PageID *openapi_types.UUID `json:"page_id"`
+
+	// Type `delivery`: their place in a campaign (`data`: `lane`, `state`, `reason`, `code`, and the times of what came of it: `sent_at`, `accepted_at`,
+	// `delivered_at`, `read_at`, `clicked_at`, `returned_at`, `replied_at`, `escalated_at`). `text`: they texted us (`text_id`;
+	// `wish`: `stop`, `start`, `help`, or `review` when it seems to ask for no more texts; `attachments`; `text`, where texts are
+	// kept). `consent`: what holds for a channel changed (`how`, `status`, `source`, `said_at`, `evidence`, as in the list of its
+	// changes). `token`, `recurring_token`: they gave a permission (`token_id`, `topic`, `status`, `source`, `expires_at`).
+	// `opt_in_request`: they were asked for one (`opt_in_request_id`, `topic`, `kind`, `state`, `code`). `capture`: they were asked for an
+	// address (`capture_id`, `address`: its channel, `state`, `code`). Anything else is an event of that type, with its `data`.
+	// What is not known is left out.
+	Type string `json:"type"`
+}
+
+// TimelineItemChannel defines model for TimelineItem.Channel.
+type TimelineItemChannel string
+
 // Token Permission to send one Messenger message for a topic, once, within a year.
 type Token struct {
 	ExpiresAt time.Time          `json:"expires_at"`
@@ -2493,6 +2538,15 @@ type GetThreadParams struct {
 type MoveThreadParams struct {
 	// IdempotencyKey Any text that is new for each call you mean, such as a UUID.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetTimelineParams defines parameters for GetTimeline.
+type GetTimelineParams struct {
+	// Limit How many at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListTokensParams defines parameters for ListTokens.
@@ -2817,6 +2871,9 @@ type ServerInterface interface {
 	// MoveThread Hand a contact's thread over
 	// (POST /v1/contacts/{id}/thread)
 	MoveThread(ctx echo.Context, id ID, params MoveThreadParams) error
+	// GetTimeline What happened with a contact
+	// (GET /v1/contacts/{id}/timeline)
+	GetTimeline(ctx echo.Context, id ID, params GetTimelineParams) error
 	// ListTokens List a contact's tokens
 	// (GET /v1/contacts/{id}/tokens)
 	ListTokens(ctx echo.Context, id ID, params ListTokensParams) error
@@ -3662,6 +3719,38 @@ func (w *ServerInterfaceWrapper) MoveThread(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.MoveThread(ctx, id, params)
+	return err
+}
+
+// GetTimeline converts echo context to params.
+func (w *ServerInterfaceWrapper) GetTimeline(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetTimelineParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetTimeline(ctx, id, params)
 	return err
 }
 
@@ -4703,6 +4792,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/contacts/:id/reach", wrapper.GetReach, options.OperationMiddlewares["getReach"]...)
 	router.GET(options.BaseURL+"/v1/contacts/:id/thread", wrapper.GetThread, options.OperationMiddlewares["getThread"]...)
 	router.POST(options.BaseURL+"/v1/contacts/:id/thread", wrapper.MoveThread, options.OperationMiddlewares["moveThread"]...)
+	router.GET(options.BaseURL+"/v1/contacts/:id/timeline", wrapper.GetTimeline, options.OperationMiddlewares["getTimeline"]...)
 	router.GET(options.BaseURL+"/v1/contacts/:id/tokens", wrapper.ListTokens, options.OperationMiddlewares["listTokens"]...)
 	router.POST(options.BaseURL+"/v1/contacts/:id/tokens", wrapper.AddToken, options.OperationMiddlewares["addToken"]...)
 	router.DELETE(options.BaseURL+"/v1/contacts/:id/tokens/:token_id", wrapper.RevokeToken, options.OperationMiddlewares["revokeToken"]...)
@@ -5364,6 +5454,29 @@ type MoveThreadResponseObject interface {
 type MoveThread200JSONResponse Thread
 
 func (response MoveThread200JSONResponse) VisitMoveThreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTimelineRequestObject struct {
+	ID     ID `json:"id"`
+	Params GetTimelineParams
+}
+
+type GetTimelineResponseObject interface {
+	VisitGetTimelineResponse(w http.ResponseWriter) error
+}
+
+type GetTimeline200JSONResponse Timeline
+
+func (response GetTimeline200JSONResponse) VisitGetTimelineResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -6305,6 +6418,9 @@ type StrictServerInterface interface {
 	// MoveThread Hand a contact's thread over
 	// (POST /v1/contacts/{id}/thread)
 	MoveThread(ctx context.Context, request MoveThreadRequestObject) (MoveThreadResponseObject, error)
+	// GetTimeline What happened with a contact
+	// (GET /v1/contacts/{id}/timeline)
+	GetTimeline(ctx context.Context, request GetTimelineRequestObject) (GetTimelineResponseObject, error)
 	// ListTokens List a contact's tokens
 	// (GET /v1/contacts/{id}/tokens)
 	ListTokens(ctx context.Context, request ListTokensRequestObject) (ListTokensResponseObject, error)
@@ -7362,6 +7478,32 @@ func (sh *strictHandler) MoveThread(ctx echo.Context, id ID, params MoveThreadPa
 		return err
 	} else if validResponse, ok := response.(MoveThreadResponseObject); ok {
 		return validResponse.VisitMoveThreadResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetTimeline operation middleware
+func (sh *strictHandler) GetTimeline(ctx echo.Context, id ID, params GetTimelineParams) error {
+	var request GetTimelineRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTimeline(ctx.Request().Context(), request.(GetTimelineRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTimeline")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetTimelineResponseObject); ok {
+		return validResponse.VisitGetTimelineResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
