@@ -13,6 +13,9 @@ func (s *Server) GetTimeline(ctx context.Context, r gen.GetTimelineRequestObject
 	if err := readCursor(r.Params.Cursor, &after); err != nil {
 		return nil, err
 	}
+	if r.Params.Cursor != nil && after == (timeline.Position{}) { // no page ends before the first item
+		after.Rank = -1
+	}
 	items, last, err := s.Timelines.List(ctx, r.ID, after, limitOf(r.Params.Limit))
 	if err != nil {
 		return nil, err
