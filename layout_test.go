@@ -16,7 +16,7 @@ var floors = [][]string{
 	{"internal/event"},
 	{"internal/line", "internal/utility", "internal/budget"},
 	{"internal/campaign", "internal/contact", "internal/delivery", "internal/token", "internal/page", "internal/relay"},
-	{"internal/dispatch", "internal/webhook", "internal/bounce", "internal/loop", "internal/capture", "internal/thread", "internal/privacy", "internal/health", "internal/selftest", "internal/profile", "internal/optout", "internal/timeline"},
+	{"internal/dispatch", "internal/webhook", "internal/bounce", "internal/loop", "internal/capture", "internal/thread", "internal/privacy", "internal/health", "internal/selftest", "internal/profile", "internal/optout", "internal/timeline", "internal/mirror"},
 	{"internal/api"},
 	{"cmd/beckon"},
 }

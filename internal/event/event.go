@@ -48,6 +48,7 @@ const (
 	TokenRevoked      Type = "token.revoked"
 
 	CampaignComplaints    Type = "campaign.complaints"
+	SuppressionsSynced    Type = "suppressions.synced"
 	PageCapabilityChanged Type = "page.capability_changed"
 	RelayFailed           Type = "relay.failed"
 	PageHealthChanged     Type = "page.health_changed"
@@ -58,7 +59,7 @@ const (
 // Types returns every type there is.
 func Types() []Type {
 	return []Type{LineStopped, LineResumed, LineSlowed, CampaignStarted, CampaignPaused, CampaignResumed, CampaignFinished, CampaignCancelled, CampaignComplaints, CountryClosed, BudgetReached, BudgetChanged, CaptureAnswered, CaptureConflict,
-		ThreadHeld, ThreadFreed, ContactErased, SuppressionAdded, SuppressionLifted, PageCapabilityChanged, PageHealthChanged, PageQuiet, RelayFailed, TemplateChanged,
+		ThreadHeld, ThreadFreed, ContactErased, SuppressionAdded, SuppressionLifted, SuppressionsSynced, PageCapabilityChanged, PageHealthChanged, PageQuiet, RelayFailed, TemplateChanged,
 		ContactOptedOut, ContactOptedIn, SMSReceived, SMSReview,
 		TokenGranted, TokenExpiring, TokenExpired, TokenRevoked}
 }

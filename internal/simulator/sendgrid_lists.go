@@ -3,6 +3,7 @@ package simulator
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -113,7 +114,7 @@ func (s *Simulator) ListCalls() int {
 
 func (m *mailer) listRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /sendgrid/v3/suppression/{list}", m.allowed("suppression.read", m.counted(m.showList)))
-	mux.HandleFunc("GET /sendgrid/v3/asm/groups/{group}/suppressions", m.allowed("asm.groups.suppressions.read", m.counted(m.showGroup)))
+	mux.HandleFunc("GET /sendgrid/v3/asm/suppressions", m.allowed("asm.groups.suppressions.read", m.counted(m.showGroups)))
 	mux.HandleFunc("POST /sendgrid/v3/asm/suppressions/global", m.allowed("asm.suppressions.global.create", m.counted(m.addGlobal)))
 	mux.HandleFunc("DELETE /sendgrid/v3/asm/suppressions/global/{email}", m.allowed("asm.suppressions.global.delete", m.counted(m.dropGlobal)))
 }
@@ -228,13 +229,22 @@ func lowerBound(all []Suppressed, second int64) int {
 	return at
 }
 
-// showGroup is GET /v3/asm/groups/{group}/suppressions: all at once, as addresses.
-func (m *mailer) showGroup(w http.ResponseWriter, r *http.Request) {
-	if _, err := strconv.Atoi(r.PathValue("group")); err != nil {
-		answerMailError(w, http.StatusNotFound, wrong("", "not found"))
-		return
+// showGroups is GET /v3/asm/suppressions: who is in which group, all at once.
+func (m *mailer) showGroups(w http.ResponseWriter, _ *http.Request) {
+	l := &m.lists
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := []map[string]any{}
+	for _, name := range slices.Sorted(maps.Keys(l.lists)) {
+		people := l.lists[name]
+		id, err := strconv.Atoi(strings.TrimPrefix(name, "group/"))
+		for _, p := range people {
+			if err == nil {
+				all = append(all, map[string]any{"email": p.Email, "group_id": id, "group_name": "News", "created_at": p.Created.Unix()})
+			}
+		}
 	}
-	answerJSON(w, http.StatusOK, m.s.SuppressedOn("group/"+r.PathValue("group")))
+	answerJSON(w, http.StatusOK, all)
 }
 
 // addGlobal is POST /v3/asm/suppressions/global.

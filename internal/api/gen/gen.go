@@ -167,6 +167,7 @@ const (
 	EventTypeSMSReview             EventType = "sms.review"
 	EventTypeSuppressionAdded      EventType = "suppression.added"
 	EventTypeSuppressionLifted     EventType = "suppression.lifted"
+	EventTypeSuppressionsSynced    EventType = "suppressions.synced"
 	EventTypeTemplateStatusChanged EventType = "template.status_changed"
 	EventTypeThreadFreed           EventType = "thread.freed"
 	EventTypeThreadHeld            EventType = "thread.held"
@@ -1139,6 +1140,8 @@ type Event struct {
 	// `contact.erased`: a contact was erased (`external_id`, when it had one that cannot be an address): other systems
 	// should do the same. `suppression.added`, `suppression.lifted`: an address that a contact holds must not be sent to, or not for this
 	// reason any more (`suppression_id`, `channel`, `reason`); of addresses that nobody holds they tell only what was asked for one by one.
+	// `suppressions.synced`: one of SendGrid's suppression lists was gone through, and somebody on it was new here (`list`, and how many
+	// entries there were, `seen`, and were new, `added`).
 	// `contact.opted_out`: a person refused a channel (`channel`; `reason`: `stop`, `unsubscribe` or `complaint`);
 	// `contact.opted_in`: they took that back. `sms.received`: a contact sent a text that is no keyword (`text_id`, and `attachments`: how many);
 	// `sms.review`: one that seems to ask for no more texts: a person should read it at Twilio, or in the contact's timeline, and decide.
@@ -1175,6 +1178,8 @@ type EventList struct {
 // `contact.erased`: a contact was erased (`external_id`, when it had one that cannot be an address): other systems
 // should do the same. `suppression.added`, `suppression.lifted`: an address that a contact holds must not be sent to, or not for this
 // reason any more (`suppression_id`, `channel`, `reason`); of addresses that nobody holds they tell only what was asked for one by one.
+// `suppressions.synced`: one of SendGrid's suppression lists was gone through, and somebody on it was new here (`list`, and how many
+// entries there were, `seen`, and were new, `added`).
 // `contact.opted_out`: a person refused a channel (`channel`; `reason`: `stop`, `unsubscribe` or `complaint`);
 // `contact.opted_in`: they took that back. `sms.received`: a contact sent a text that is no keyword (`text_id`, and `attachments`: how many);
 // `sms.review`: one that seems to ask for no more texts: a person should read it at Twilio, or in the contact's timeline, and decide.

@@ -1,9 +1,9 @@
 package sendgrid
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -37,8 +37,7 @@ type Listed struct {
 }
 
 // Part is the part of a list that is asked for: who came onto it from one moment
-// to another, both included, without the first Skip of them. Groups know no
-// times: of those, Part leaves nobody out.
+// to another, both included, without the first Skip of them.
 type Part struct {
 	From, Until time.Time
 	Skip        int
@@ -48,12 +47,12 @@ type Part struct {
 const PageSize = 500
 
 // Read hands over who is on a list, up to PageSize at a time, in SendGrid's
-// order, until the part or each ends. After an error of each, which Read
-// returns, or of its own, the same part without those handed over goes on where
-// it ended. One page at most is held in memory.
+// order, until the part or each ends; the slice is used again. After an error of
+// each, which Read returns, or of its own, the same part without those handed over
+// goes on where it ended. One page at most is held in memory.
 func (a *Account) Read(ctx context.Context, l List, p Part, each func([]Listed) error) error {
-	if id, group := strings.CutPrefix(string(l), groupPrefix); group {
-		_, err := a.stream(ctx, "/v3/asm/groups/"+url.PathEscape(id)+"/suppressions", p.Skip, each)
+	if id, group := strings.CutPrefix(string(l), groupPrefix); group { // all groups come at once, and cannot be narrowed
+		_, err := a.stream(ctx, "/v3/asm/suppressions", func(e *entry) bool { return e.group == id && p.holds(e.At) }, p.Skip, each)
 		return err
 	}
 	q := url.Values{"limit": {strconv.Itoa(PageSize)}, "end_time": {strconv.FormatInt(p.Until.Unix(), 10)}}
@@ -62,7 +61,7 @@ func (a *Account) Read(ctx context.Context, l List, p Part, each func([]Listed) 
 	}
 	for skip := p.Skip; ; {
 		q.Set("offset", strconv.Itoa(skip))
-		n, err := a.stream(ctx, "/v3/suppression/"+string(l)+"?"+q.Encode(), 0, each)
+		n, err := a.stream(ctx, "/v3/suppression/"+string(l)+"?"+q.Encode(), func(*entry) bool { return true }, 0, each)
 		if err != nil || n < PageSize {
 			return err
 		}
@@ -70,8 +69,15 @@ func (a *Account) Read(ctx context.Context, l List, p Part, each func([]Listed) 
 	}
 }
 
-// stream reads one answer piece by piece, and says how many entries it had.
-func (a *Account) stream(ctx context.Context, path string, skip int, each func([]Listed) error) (n int, err error) {
+// holds reports whether a moment belongs to the part, to the second; one that is
+// not known does.
+func (p Part) holds(at time.Time) bool {
+	return at.IsZero() || (at.Unix() >= p.From.Unix() && at.Unix() <= p.Until.Unix())
+}
+
+// stream reads one answer piece by piece: those of its entries that are wanted,
+// without the first ones. It says how many are.
+func (a *Account) stream(ctx context.Context, path string, wanted func(*entry) bool, skip int, each func([]Listed) error) (n int, err error) {
 	req, err := a.request(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return 0, err
@@ -84,53 +90,69 @@ func (a *Account) stream(ctx context.Context, path string, skip int, each func([
 	if err := wire.Check(res); err != nil {
 		return 0, err
 	}
-	dec := json.NewDecoder(res.Body)
-	if first, err := dec.Token(); err != nil || first != json.Delim('[') {
-		return 0, wire.ErrSilent
-	}
 	page := make([]Listed, 0, PageSize)
-	for dec.More() {
-		var e entry
-		if err := dec.Decode(&e); err != nil {
-			return n, wire.ErrSilent
+	err = entries(res.Body, func(e *entry) error {
+		if !wanted(e) {
+			return nil
 		}
 		if n++; n <= skip {
-			continue
+			return nil
 		}
-		if page = append(page, Listed(e)); len(page) == PageSize {
-			if err := each(page); err != nil {
-				return n, err
-			}
-			page = page[:0]
+		if page = append(page, e.Listed); len(page) < PageSize {
+			return nil
 		}
-	}
-	if _, err := dec.Token(); err != nil { // the end is there: nobody is missing
-		return n, wire.ErrSilent
-	}
-	if len(page) > 0 {
+		full := page
+		page = page[:0]
+		return each(full)
+	})
+	if err == nil && len(page) > 0 {
 		err = each(page)
 	}
 	return n, err
 }
 
-// entry is one element of a list: an object, or in groups just the address.
-type entry Listed
+// entries decodes an array, one element after the other. One that ends too early
+// is an error: nobody is left out silently.
+func entries(body io.Reader, each func(*entry) error) error {
+	dec := json.NewDecoder(body)
+	if first, err := dec.Token(); err != nil || first != json.Delim('[') {
+		return wire.ErrSilent
+	}
+	for dec.More() {
+		var e entry
+		if err := dec.Decode(&e); err != nil {
+			return wire.ErrSilent
+		}
+		if err := each(&e); err != nil {
+			return err
+		}
+	}
+	if _, err := dec.Token(); err != nil {
+		return wire.ErrSilent
+	}
+	return nil
+}
 
-// UnmarshalJSON takes what is neither as an entry without an address.
+// entry is one element of a list.
+type entry struct {
+	Listed
+	group string
+}
+
+// UnmarshalJSON takes what cannot be read as an entry without an address.
 func (e *entry) UnmarshalJSON(raw []byte) error {
 	*e = entry{}
-	if bytes.HasPrefix(raw, []byte{'"'}) {
-		return json.Unmarshal(raw, &e.Email)
-	}
 	var o struct {
-		Email   json.RawMessage `json:"email"`
-		Created json.RawMessage `json:"created"`
+		Email     json.RawMessage `json:"email"`
+		Created   json.RawMessage `json:"created"`
+		CreatedAt json.RawMessage `json:"created_at"` // in groups
+		Group     json.RawMessage `json:"group_id"`
 	}
 	if json.Unmarshal(raw, &o) != nil {
 		return nil
 	}
-	e.Email = textOf(o.Email)
-	if at, err := strconv.ParseInt(string(o.Created), 10, 64); err == nil && at > 0 {
+	e.Email, e.group = textOf(o.Email), string(o.Group)
+	if at, err := strconv.ParseInt(string(o.Created)+string(o.CreatedAt), 10, 64); err == nil && at > 0 {
 		e.At = time.Unix(at, 0).UTC()
 	}
 	return nil

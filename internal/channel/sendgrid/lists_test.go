@@ -78,17 +78,20 @@ func TestAGroupIsReadInPiecesFromOneAnswer(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
 	for i := range 1100 {
-		fmt.Fprintf(&b, `,"p%d@example.com"`, i)
+		fmt.Fprintf(&b, `,{"email":"p%d@example.com","group_id":17,"group_name":"News","created_at":%d},{"email":"other@example.com","group_id":170,"created_at":%d}`, i, dawn.Unix(), dawn.Unix())
 	}
 	a := accountAt(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/v3/asm/groups/17/suppressions" {
-			_, _ = io.WriteString(w, "["+b.String()[1:]+"]")
+		if r.RequestURI == "/v3/asm/suppressions" {
+			_, _ = io.WriteString(w, "["+b.String()[1:]+fmt.Sprintf(`,{"email":"later@example.com","group_id":17,"created_at":%d}]`, dusk.Unix()+1))
 		}
 	})
 	sizes, all, err := read(t, a, sendgrid.Group("17"), sendgrid.Part{Until: dusk, Skip: 100})
 	require.NoError(t, err)
 	require.Equal(t, []int{500, 500}, sizes)
-	require.Equal(t, sendgrid.Listed{Email: "p100@example.com"}, all[0])
+	require.Equal(t, sendgrid.Listed{Email: "p100@example.com", At: dawn}, all[0])
+	_, all, err = read(t, a, sendgrid.Group("17"), sendgrid.Part{From: dawn.Add(time.Second), Until: dusk})
+	require.NoError(t, err)
+	require.Empty(t, all)
 }
 
 // What is no list, or only the beginning of one, is told as such: nobody is left

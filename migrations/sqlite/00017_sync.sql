@@ -1,0 +1,30 @@
+-- +goose Up
+
+-- How far each of the provider's suppression lists was taken over, and how far ours
+-- was written back.
+CREATE TABLE mirrors (
+    list        TEXT PRIMARY KEY,
+    account     TEXT NOT NULL,              -- a keyed hash; with another account all begins anew
+    turn        integer NOT NULL DEFAULT 0,  -- counts what was written down: who comes with an old one is late
+    from_at     timestamp,                -- the part of the list that is being read; no until_at: none is
+    until_at    timestamp,
+    place       integer NOT NULL DEFAULT 0,  -- how many of it are done
+    added       integer NOT NULL DEFAULT 0,  -- how many of these were new
+    done_until  timestamp,                -- all until then is done
+    full_at     timestamp,                -- when the whole list was last begun
+    finished_at timestamp,
+    last_seen   integer NOT NULL DEFAULT 0,
+    last_added  integer NOT NULL DEFAULT 0,
+    problem     TEXT NOT NULL DEFAULT '',
+    problem_at  timestamp
+);
+
+-- Who stands on the provider's list of those who want no mail at all, as far as we
+-- know.
+CREATE TABLE mirrored (
+    account TEXT NOT NULL,
+    hash    blob  NOT NULL, -- keyed, as in suppressions
+    state   TEXT NOT NULL CHECK (state IN ('listed', 'nobody', 'refused')),
+    at      timestamp NOT NULL,
+    PRIMARY KEY (account, hash)
+);
