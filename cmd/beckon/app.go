@@ -29,6 +29,7 @@ import (
 	"beckon/internal/line"
 	"beckon/internal/link"
 	"beckon/internal/loop"
+	"beckon/internal/mirror"
 	"beckon/internal/optout"
 	"beckon/internal/page"
 	"beckon/internal/privacy"
@@ -72,6 +73,7 @@ type app struct {
 	captures  *capture.Service
 	inbox     *webhook.Inbox
 	bounces   *bounce.Service
+	mirror    *mirror.Service
 	threads   *thread.Service
 	privacy   *privacy.Service
 	optOuts   *optout.Service
@@ -106,6 +108,9 @@ func newApp(ctx context.Context, c Config, log *slog.Logger) (*app, error) {
 	a.queue.Within(c.JobTimeout)
 	a.wireStores()
 	a.wireEngine()
+	if err := a.wireMirror(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
 	if err := a.queue.Open(); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}

@@ -99,6 +99,7 @@ type Mail struct {
 	Postal     string `env:"EMAIL_POSTAL_ADDRESS"`
 	Footer     string `env:"EMAIL_FOOTER_TEXT"`
 	SMTP       SMTP
+	Sync       Sync
 }
 
 // readConfig reads the environment. All mistakes come back together, each
@@ -107,7 +108,7 @@ func readConfig(getenv func() []string) (Config, error) {
 	var c Config
 	err := env.ParseWithOptions(&c, env.Options{Environment: env.ToMap(getenv())})
 	problems, unread := parseProblems(err)
-	for _, check := range []func(*Config) []string{checkServer, checkPace, checkMeta, checkTwilio, checkMail, checkFooter} {
+	for _, check := range []func(*Config) []string{checkServer, checkPace, checkMeta, checkTwilio, checkMail, checkFooter, checkSync} {
 		for _, p := range check(&c) {
 			if name, _, _ := strings.Cut(p, " "); !unread[name] {
 				problems = append(problems, p)

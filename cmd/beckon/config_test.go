@@ -31,7 +31,7 @@ func TestDefaultsNeedNothingSet(t *testing.T) {
 		Addr: "127.0.0.1:8080", Role: RoleAll, PublicURL: "http://127.0.0.1:8080", DataDir: "./data", LogLevel: slog.LevelInfo, LogFormat: "text",
 		AskAgain: 7 * 24 * time.Hour, TokenNotice: 30 * 24 * time.Hour, StopWithin: 30 * time.Second, MaxImport: 1 << 30, Parallel: 4, SoftBounces: 3, JobTimeout: 30 * time.Second, UnknownGrace: 24 * time.Hour,
 		MessengerPace: 15, SMSPace: 1,
-		Meta: Meta{GraphURL: "https://graph.facebook.com", GraphVersion: "v25.0"}, Twilio: Twilio{URL: "https://api.twilio.com"}, Mail: Mail{URL: "https://api.sendgrid.com", SMTP: SMTP{Connections: 8}},
+		Meta: Meta{GraphURL: "https://graph.facebook.com", GraphVersion: "v25.0"}, Twilio: Twilio{URL: "https://api.twilio.com"}, Mail: Mail{URL: "https://api.sendgrid.com", SMTP: SMTP{Connections: 8}, Sync: Sync{Pull: true}},
 	}, c)
 	chans, err := openChannels(c)
 	require.NoError(t, err)
@@ -79,6 +79,8 @@ func mistakes() map[string]string {
 		"BECKON_STOP_WORDS=hushhush,,hushhush":                    "BECKON_STOP_WORDS must be at most 50 phrases of 1 to 100 characters",
 		"SMS_HELP_TEXT=" + strings.Repeat("hushhush", 201):        "SMS_HELP_TEXT must have at most 1600 characters",
 		"BECKON_KEEP_TEXTS=hushhush":                              "BECKON_KEEP_TEXTS must be true or false",
+		"SENDGRID_GROUPS=17,hushhush":                             "SENDGRID_GROUPS must be numbers",
+		"SENDGRID_SYNC=hushhush":                                  "SENDGRID_SYNC must be true or false",
 		"META_GRAPH_VERSION=25":                                   "META_GRAPH_VERSION must look like v25.0",
 		"META_APP_SECRET=hushhush":                                "META_APP_SECRET and META_VERIFY_TOKEN must be set together",
 		"TWILIO_ACCOUNT_SID=hushhush":                             "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN must be set together",
@@ -193,4 +195,15 @@ func variables(of reflect.Type) map[string]string {
 		}
 	}
 	return out
+}
+
+func TestSendGridsListsNeedSendGrid(t *testing.T) {
+	t.Parallel()
+	for _, setting := range []string{"SENDGRID_WRITE_BACK=true", "SENDGRID_GROUPS=17"} {
+		_, err := readConfig(environment(setting))
+		require.ErrorContains(t, err, "must not be set without SENDGRID_API_KEY")
+	}
+	c, err := readConfig(environment("SENDGRID_GROUPS=17, 18", "SENDGRID_API_KEY=SG.x", "EMAIL_FROM=a@example.com"))
+	require.NoError(t, err)
+	require.Equal(t, Sync{Pull: true, Groups: []string{"17", "18"}}, c.Mail.Sync)
 }

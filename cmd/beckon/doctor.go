@@ -113,6 +113,7 @@ func (d *doctor) look(ctx context.Context, environ func() []string, test trial, 
 	d.selfTest(ctx, a, test)
 	d.pages(ctx, a)
 	d.lines(ctx, a)
+	d.lists(ctx, a)
 	d.inbox(ctx, a)
 	d.relay(ctx, a)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -55,7 +56,7 @@ func (l *dnsLook) spf() {
 	r := l.seen.ReturnPath
 	switch r.State {
 	case maildns.Found:
-		l.found("SPF of " + l.returnPath + ", where bounces go: it has a record that " + l.provider + " keeps.")
+		l.found("SPF of " + l.returnPath + ", where bounces go: it has a record.")
 	case maildns.Missing, maildns.Broken:
 		l.add(todo, dnsArea, "SPF of "+l.returnPath+", where bounces go, "+brokenOr(r, "is not there")+".", "Add the records that "+l.provider+" names for it, see its console.")
 	case maildns.Unknown:
@@ -112,13 +113,15 @@ func (l *dnsLook) key(k maildns.Key) {
 	case k.State == maildns.Unknown:
 		l.unknown = append(l.unknown, what)
 	case k.State == maildns.Missing:
-		l.add(todo, dnsArea, what+" is not there: signatures with it cannot be checked.", "Add the record that "+l.provider+" names.")
+		l.add(todo, dnsArea, what+" is not there: signatures with it cannot be checked.", cmp.Or(prefixed("Add the TXT record ", l.record), "Add the record that "+l.provider+" names."))
 	case k.Why == maildns.TooShort:
 		l.add(todo, dnsArea, fmt.Sprintf("%s has only %d bits: mailbox providers heed none below 1024.", what, k.Bits), "Make a new one of 2048 bits.")
 	case k.Why == maildns.Revoked:
 		l.add(todo, dnsArea, what+" is revoked: its record is empty.", "Sign with another key, or publish this one again.")
 	case k.State == maildns.Broken:
 		l.add(todo, dnsArea, what+" cannot be read.", "Copy the record again; quotes and breaks in it are frequent mistakes.")
+	case l.record != "" && l.record != maildns.KeyRecord(k.Text):
+		l.add(todo, dnsArea, what+" is not the key that messages are signed with.", "Change the record to: "+l.record)
 	case k.Test:
 		l.add(note, dnsArea, what+" says t=y, that it is only being tried: receivers may not heed it.", "Take t=y out of the record.")
 	default:
@@ -167,7 +170,21 @@ func (l *dnsLook) alignment(m maildns.DMARC) {
 	l.add(todo, dnsArea, "Mail is signed for "+l.signing.domain+", which does not stand for "+l.from+": it fails DMARC.", "Have "+l.provider+" sign for "+l.from+", or, for a domain of the same owner, take adkim=s out of the DMARC record.")
 }
 
+// prefixed is empty when what follows is.
+func prefixed(before, what string) string {
+	if what == "" {
+		return ""
+	}
+	return before + what
+}
+
 func (l *dnsLook) mail() {
+	switch l.seen.Bounces.State {
+	case maildns.Missing, maildns.Broken:
+		l.add(todo, dnsArea, l.returnPath+", where bounces go, takes no mail: nobody hears of them, and some mailbox providers refuse mail from such a domain.", "Add an MX record for it.")
+	case maildns.Unknown:
+		l.unknown = append(l.unknown, "where mail to "+l.returnPath+" goes")
+	}
 	switch m := l.seen.Mail; m.State {
 	case maildns.Found:
 		l.found("Mail to " + l.from + " goes to " + m.Host + ".")

@@ -23,20 +23,28 @@ type signing struct {
 	domain     string   // that it signs for; "" when that is not known
 	keys       []string // names of the records with its keys
 	returnPath string   // domain that bounces go to; "" when that is not known
-	ownSPF     bool     // From's own SPF record is what receivers look at
+	record     string   // what the record of the key must say; "" when that is not known
 }
 
 // email looks at the provider of e-mail, and at the domain in From.
 func (d *doctor) email(ctx context.Context, c Config, dns *net.Resolver) {
 	from, err := mail.ParseAddress(c.Mail.From)
-	if err != nil || c.Mail.Key == "" {
+	if err != nil || (c.Mail.Key == "" && c.Mail.SMTP.URL == "") {
 		return // which the settings have told, if it is a mistake
 	}
 	if strings.TrimSpace(c.Mail.Postal) == "" {
 		d.add(todo, mailArea, "EMAIL_POSTAL_ADDRESS is not set. The United States, Canada and many other countries want a postal address in every such e-mail.",
 			"Set it to the address of your business, in one line.")
 	}
-	s := d.sendGrid(ctx, c, from.Address)
+	look := d.sendGrid
+	if c.Mail.SMTP.URL != "" {
+		look = func(ctx context.Context, c Config, _ string) signing { return d.smtp(ctx, c) }
+	}
+	s := func() signing {
+		ctx, cancel := context.WithTimeout(ctx, providerWithin) // so that time is left for the DNS
+		defer cancel()
+		return look(ctx, c, from.Address)
+	}()
 	d.domain(ctx, email.Domain(from.Address), s, dns)
 }
 

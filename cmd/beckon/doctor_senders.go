@@ -16,12 +16,15 @@ import (
 
 // sendersWithin is how long the looks at Twilio, SendGrid and the DNS may take,
 // which are made at the same time.
-const sendersWithin = 10 * time.Second
+const (
+	sendersWithin  = 10 * time.Second
+	providerWithin = 5 * time.Second // of these, for an e-mail provider
+)
 
 // senders looks at what stands between a message and a phone or a mailbox: the
 // providers' accounts, the domain in From, and the host of our links.
 func (d *doctor) senders(ctx context.Context, c Config, dns *net.Resolver) {
-	if c.Twilio.AccountSID == "" && c.Mail.Key == "" {
+	if c.Twilio.AccountSID == "" && c.Mail.Key == "" && c.Mail.SMTP.URL == "" {
 		return
 	}
 	d.linkHost(c)

@@ -214,7 +214,7 @@ func wellKept() map[string][]string {
 	return map[string][]string{
 		"TXT shop.test": {"v=spf1 include:sendgrid.net ~all"}, "TXT sendgrid.net": {"v=spf1 ip4:192.0.2.0/24 ~all"}, "TXT em1.shop.test": {"v=spf1 ip4:192.0.2.0/24 ~all"},
 		"TXT s1._domainkey.shop.test": {dkimKey}, "TXT s2._domainkey.shop.test": {dkimKey},
-		"TXT _dmarc.shop.test": {"v=DMARC1; p=none; rua=mailto:dmarc@shop.test"}, "MX shop.test": {"mx.shop.test."},
+		"TXT _dmarc.shop.test": {"v=DMARC1; p=none; rua=mailto:dmarc@shop.test"}, "MX shop.test": {"mx.shop.test."}, "MX em1.shop.test": {"mx.sendgrid.net."},
 	}
 }
 
@@ -265,6 +265,7 @@ func TestDoctorSaysWhatIsWrongInTheDNS(t *testing.T) {
 		"DMARC of no policy": {key: "TXT _dmarc.shop.test", text: "v=DMARC1", level: todo, says: "names no policy"},
 		"no reports":         {key: "TXT _dmarc.shop.test", text: "v=DMARC1; p=reject", level: note, says: "no address for reports"},
 		"no mail":            {key: "MX shop.test", text: ".", level: todo, says: "shop.test takes no mail"},
+		"bounces lost":       {key: "MX em1.shop.test", text: ".", level: todo, says: "em1.shop.test, where bounces go, takes no mail"},
 		"strict":             {from: "a@shop.test", signs: "news.shop.test", key: "TXT _dmarc.shop.test", text: "v=DMARC1; p=none; adkim=s; aspf=s", level: todo, says: "fails DMARC"},
 		"only by SPF":        {from: "a@shop.test", signs: "news.shop.test", key: "TXT _dmarc.shop.test", text: "v=DMARC1; p=none; adkim=s", level: note, says: "only SPF does"},
 		"freemail":           {from: "shop@gmail.com", level: todo, says: "whose owner forbids"},
@@ -284,7 +285,7 @@ func TestDoctorSaysWhatIsWrongInTheDNS(t *testing.T) {
 			if c.signs == "" {
 				c.signs = "shop.test"
 			}
-			for _, key := range []string{"TXT em1.shop.test", "TXT s1._domainkey.shop.test", "TXT s2._domainkey.shop.test"} {
+			for _, key := range []string{"TXT em1.shop.test", "MX em1.shop.test", "TXT s1._domainkey.shop.test", "TXT s2._domainkey.shop.test"} {
 				zone[strings.Replace(key, "shop", "news.shop", 1)] = zone[key]
 			}
 			found := lookedUp(t, zone, c.from, simulator.SendGridDomain{Domain: c.signs})

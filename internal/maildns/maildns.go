@@ -41,7 +41,8 @@ type Query struct {
 // Report is what was found.
 type Report struct {
 	SPF        SPF
-	ReturnPath SPF // of Query.ReturnPath; its State is "" when there is none
+	ReturnPath SPF  // of Query.ReturnPath; its State is "" when there is none
+	Bounces    Mail // where mail to Query.ReturnPath goes; its State is "" when there is none
 	Keys       []Key
 	DMARC      DMARC
 	Mail       Mail
@@ -58,7 +59,7 @@ func Look(ctx context.Context, r Resolver, q Query) Report {
 		func() { rep.Mail = l.mail(ctx, from) },
 	}
 	if q.ReturnPath != "" {
-		work = append(work, func() { rep.ReturnPath = l.spf(ctx, ASCII(q.ReturnPath)) })
+		work = append(work, func() { rep.ReturnPath = l.spf(ctx, ASCII(q.ReturnPath)) }, func() { rep.Bounces = l.mail(ctx, ASCII(q.ReturnPath)) })
 	}
 	for i, name := range q.Keys {
 		work = append(work, func() { rep.Keys[i] = l.key(ctx, ASCII(name)) })

@@ -113,12 +113,15 @@ func TestDKIMKeysAreJudged(t *testing.T) {
 			z[n] = []string{text}
 		}
 		want.Name = n
-		require.Equal(t, []maildns.Key{want}, look(t, z, maildns.Query{From: "shop.test", Keys: []string{n}}).Keys, text)
+		got := look(t, z, maildns.Query{From: "shop.test", Keys: []string{n}}).Keys
+		require.Equal(t, want.Bits > 0, got[0].Text == good && want.Bits == 1024, text)
+		got[0].Text = ""
+		require.Equal(t, []maildns.Key{want}, got, text)
 	}
 	// A real key of 512 bits; this version of Go makes none.
 	const short = "MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBALRPV4fVBdQRtGLMtJVqUcLYdm4AhUsa3EYzmBBPYKNeSHTLQkzAPaH8CmMrMpJGbhqu2pA/rUTPEOrFbkWVZ5MCAwEAAQ=="
 	got := look(t, zone{n: {"p=" + short}}, maildns.Query{From: "shop.test", Keys: []string{n}}).Keys[0]
-	require.Equal(t, maildns.Key{Name: n, State: maildns.Broken, Why: maildns.TooShort, Bits: 512}, got)
+	require.Equal(t, maildns.Key{Name: n, State: maildns.Broken, Why: maildns.TooShort, Bits: 512, Text: short}, got)
 }
 
 func TestDMARCIsFoundAtTheDomainOrTheOneAbove(t *testing.T) {

@@ -16,6 +16,7 @@ type Key struct {
 	State State
 	Why   string // what is Broken
 	Bits  int    // of an RSA key; 0 of another
+	Text  string // the key as it stands there, without spaces
 	Test  bool   // it says that signatures are only being tried
 }
 
@@ -45,7 +46,8 @@ func (k *Key) read(t map[string]string) {
 		k.State, k.Why = Broken, Revoked
 		return
 	}
-	der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(t["p"]), ""))
+	k.Text = strings.Join(strings.Fields(t["p"]), "")
+	der, err := base64.StdEncoding.DecodeString(k.Text)
 	if err != nil {
 		k.State, k.Why = Broken, Unreadable
 		return
@@ -110,3 +112,6 @@ func (l looker) dmarcAt(ctx context.Context, domain, tag string) DMARC {
 	}
 	return d
 }
+
+// KeyRecord is the text of a record for an RSA key, given as in Key.Text.
+func KeyRecord(text string) string { return "v=DKIM1; k=rsa; p=" + text }

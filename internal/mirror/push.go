@@ -28,6 +28,10 @@ func written() []string {
 	return []string{contact.ReasonUnsubscribe, contact.ReasonComplaint, contact.ReasonManual}
 }
 
+// theirs are the sources of what SendGrid itself told us, by its lists or by its
+// events.
+func theirs() []string { return []string{Source, "provider"} }
+
 const (
 	dropsAtOnce = 100
 	// lookBack is how far a look reaches behind the last one; the whole is looked
@@ -100,8 +104,8 @@ func (s *Service) each(ctx context.Context, end time.Time, find func() ([]someon
 func (s *Service) unwritten(ctx context.Context, since uuid.UUID) (out []someone, err error) {
 	err = s.DB.Read(ctx).Raw(`SELECT s.hash, MAX(COALESCE(c.email, '')) AS email FROM suppressions s
 		LEFT JOIN mirrored m ON m.account = ? AND m.hash = s.hash LEFT JOIN contacts c ON c.email_hash = s.hash
-		WHERE s.channel = 'email' AND s.reason IN ? AND s.source <> ? AND s.id >= ? AND (m.hash IS NULL OR (m.state = ? AND c.email_hash IS NOT NULL))
-		GROUP BY s.hash LIMIT ?`, s.Name, written(), Source, since, nobody, sendgrid.PageSize).Scan(&out).Error
+		WHERE s.channel = 'email' AND s.reason IN ? AND s.source NOT IN ? AND s.id >= ? AND (m.hash IS NULL OR (m.state = ? AND c.email_hash IS NOT NULL))
+		GROUP BY s.hash LIMIT ?`, s.Name, written(), theirs(), since, nobody, sendgrid.PageSize).Scan(&out).Error
 	if err != nil {
 		return nil, fmt.Errorf("find who refused mail: %w", err)
 	}
