@@ -44,6 +44,10 @@ func run(ctx context.Context, args []string, environ func() []string, out, errOu
 	fmt.Fprintln(errOut, "beckon:", err)
 	var wrong usageError
 	var config configError
+	var later tempFail
+	if errors.As(err, &later) {
+		return exitAgain
+	}
 	if errors.As(err, &wrong) || errors.As(err, &config) {
 		return exitWrong
 	}

@@ -24,7 +24,7 @@ func rootCommand(environ func() []string) *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(serveCommand(environ), demoCommand(environ), migrateCommand(environ), keysCommand(environ),
-		importCommand(environ), suppressionsCommand(environ), doctorCommand(environ), versionCommand(), sampleCommand(), simulatorCommand())
+		importCommand(environ), suppressionsCommand(environ), bouncesCommand(environ), doctorCommand(environ), versionCommand(), sampleCommand(), simulatorCommand())
 	return root
 }
 
