@@ -43,6 +43,11 @@ func New(p Parts) *Service {
 // nothing: of refusing and taking it back the later one holds, by the provider's
 // time or else by that of arrival. It implements webhook.Listener.
 func (s *Service) Hear(ctx context.Context, tx *db.Tx, h channel.Heard) error {
+	events, err := named(tx, h)
+	if err != nil {
+		return err
+	}
+	h.Events = events
 	said := said(h)
 	if len(said) == 0 {
 		return nil
