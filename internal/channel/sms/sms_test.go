@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -109,6 +110,49 @@ func TestSendStopsCallingOnceTheSenderIsStopped(t *testing.T) {
 	require.Equal(t, channel.StopTheLine, results[0].Outcome)
 	require.Equal(t, channel.TryLater, results[99].Outcome)
 	require.LessOrEqual(t, calls.Load(), int32(4))
+}
+
+// One refusal tells that Twilio sends nothing to a country: nobody else there is
+// called about, and the others are.
+func TestSendCallsNoMoreAboutAClosedCountry(t *testing.T) {
+	t.Parallel()
+	var calls atomic.Int32
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		calls.Add(1)
+		if strings.HasPrefix(r.FormValue("To"), "+49") {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, `{"code":21408,"status":400}`)
+			return
+		}
+		w.WriteHeader(http.StatusCreated)
+		_, _ = io.WriteString(w, `{"sid":"SM1"}`)
+	}))
+	defer srv.Close()
+	for name, country := range map[string]func(string) string{
+		"known":   func(phone string) string { return phone[:3] },
+		"unknown": nil,
+	} {
+		s := settings(srv.URL)
+		s.Concurrency, s.Country = 1, country
+		client, err := sms.New(s, nil)
+		require.NoError(t, err)
+		b := texts(6)
+		for i := range b.Messages {
+			b.Messages[i].To = []string{"+4915112345678", "+14155550123"}[i%2]
+		}
+		calls.Store(0)
+		results := client.Send(t.Context(), b)
+		require.True(t, results[0].Countrywide)
+		wantCalls, want := int32(4), channel.Result{Outcome: channel.TryLater, Detail: "not sent: Twilio sends nothing to this country"}
+		if country == nil {
+			wantCalls, want = 6, results[0]
+		}
+		require.Equal(t, wantCalls, calls.Load(), name)
+		for i := 2; i < 6; i += 2 {
+			require.Equal(t, want, results[i], name)
+			require.Equal(t, channel.Accepted, results[i+1].Outcome, name)
+		}
+	}
 }
 
 func TestNewRefusesUnusableSettings(t *testing.T) {
