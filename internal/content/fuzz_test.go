@@ -23,6 +23,9 @@ func FuzzContent(f *testing.F) {
 		seed(f, content.Source{Messenger: &m})
 	}
 	seed(f, benchSource())
+	letter := newsletter()
+	seed(f, content.Source{Email: &letter})
+	seed(f, content.Source{Email: &content.Email{Subject: "s", HTML: "<body><a href='{{ unsubscribe_url }}'>x</a>{{ sender.postal_address }}</body>", Layout: content.LayoutNone}})
 	seed(f, content.Source{Utility: &content.Utility{Template: "visit", Language: "en", Parameters: map[string]string{"when": "{{ contact.first_name }}"}, Buttons: []content.UtilityButton{{Payload: "{{ contact.attributes.city }}"}}}})
 	f.Fuzz(func(t *testing.T, written []byte, name, city string) {
 		var src content.Source

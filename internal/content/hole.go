@@ -53,7 +53,7 @@ func (h *hole) value(f *frame) (string, error) {
 		}
 		return h.mode.write(v), nil
 	case h.word != noWord:
-		return h.mode.write(footerOf(f.vars.Contact.Locale, h.fallback).get(h.word)), nil
+		return h.mode.write(f.footer(h.fallback).get(h.word)), nil
 	}
 	v := f.attribute(h.attr)
 	if h.def && blank(v) {

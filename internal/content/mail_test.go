@@ -224,7 +224,11 @@ func TestNoValueIsEverTakenForAMarker(t *testing.T) {
 		for range rapid.IntRange(1, 5).Draw(t, "holes") {
 			text += fixed.Draw(t, "fixed") + hole.Draw(t, "hole")
 		}
-		c := mailOf(t, content.Email{Subject: "s" + text, HTML: "<p>" + text + "</p>", Text: "t" + text})
+		e := content.Email{Subject: "s" + text, HTML: "<p>" + text + "</p>", Text: "t" + text}
+		if rapid.Bool().Draw(t, "layout") {
+			e.Layout, e.Preheader, e.Button = content.LayoutBase, text, &content.Action{Title: "b" + text}
+		}
+		c := mailOf(t, e)
 		v := vars().Draw(t, "vars")
 		fill, err := c.Fill(v)
 		if err != nil {

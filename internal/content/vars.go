@@ -129,6 +129,15 @@ type frame struct {
 	vars  *Vars
 	attrs map[string]any // decoded on first use
 	bound map[string]any // for the engine, made on first use
+	foot  footer         // looked up on first use
+}
+
+// footer is what the contact's language says; language is that of the e-mail.
+func (f *frame) footer(language string) footer {
+	if f.foot.language == "" {
+		f.foot = footerOf(f.vars.Contact.Locale, language)
+	}
+	return f.foot
 }
 
 func (f *frame) attributes() map[string]any {
