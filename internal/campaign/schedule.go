@@ -42,9 +42,15 @@ func (s *Schedule) Begins() time.Time {
 // what is left is expired.
 func (s *Schedule) Over(now time.Time) bool { return !s.EndsAt.IsZero() && !now.Before(s.EndsAt) }
 
+// LeastValidity is how long a text must still be allowed to arrive when it is
+// handed over. Twilio takes it for a second, but advises against less than five,
+// and carriers need some: what is given up on its way is paid for all the same.
+const LeastValidity = 10 * time.Second
+
 // NotBefore returns when a contact may be written to on a lane, in their time
 // zone: the zero time when that is now, else the later of their start and the
-// next opening of their hours.
+// next opening of their hours. For a text that is an opening that leaves it
+// LeastValidity, or the deadline when that comes first.
 func (s *Schedule) NotBefore(lane channel.Lane, now time.Time, zone *Zone) time.Time {
 	at := now
 	if s.StartsLocal && !s.StartsAt.IsZero() {
@@ -52,26 +58,34 @@ func (s *Schedule) NotBefore(lane channel.Lane, now time.Time, zone *Zone) time.
 			at = start
 		}
 	}
-	if at = s.Hours.Next(lane, at, zone); at.After(now) {
+	at = s.Hours.Next(lane, at, zone)
+	if closes := s.Closes(lane, at, zone); s.tooShort(lane, closes.Sub(at)) && !closes.IsZero() {
+		at = s.Hours.Next(lane, closes, zone)
+	}
+	if at.After(now) {
 		return at
 	}
 	return time.Time{}
 }
 
-// ValidFor is how long a provider may go on trying to hand over a message that
-// goes out now: as long as the hours last, and not beyond the deadline. 0 is
-// without limit.
-func (s *Schedule) ValidFor(lane channel.Lane, now time.Time, zone *Zone) time.Duration {
+func (s *Schedule) tooShort(lane channel.Lane, left time.Duration) bool {
+	return left <= 0 || lane == channel.LaneSMS && left < LeastValidity
+}
+
+// TooLate reports whether a message on a lane that closes then, the zero time is
+// never, must not be handed over any more.
+func (s *Schedule) TooLate(lane channel.Lane, now, closes time.Time) bool {
+	return !closes.IsZero() && s.tooShort(lane, closes.Sub(now))
+}
+
+// Closes is until when a message that may go out now may arrive: as long as the
+// hours last, and not beyond the deadline. The zero time is without end.
+func (s *Schedule) Closes(lane channel.Lane, now time.Time, zone *Zone) time.Time {
 	left, limited := s.Hours.Left(lane, now, zone)
-	if !s.EndsAt.IsZero() {
-		if until := s.EndsAt.Sub(now); !limited || until < left {
-			left, limited = until, true
-		}
+	if closes := now.Add(left); limited && (s.EndsAt.IsZero() || closes.Before(s.EndsAt)) {
+		return closes
 	}
-	if !limited {
-		return 0
-	}
-	return max(left, time.Second)
+	return s.EndsAt
 }
 
 // reschedule takes over what a change says about time.

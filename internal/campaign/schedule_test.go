@@ -2,11 +2,13 @@ package campaign_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"beckon/internal/campaign"
 	"beckon/internal/channel"
@@ -80,10 +82,10 @@ func TestAContactIsWrittenToAfterTheirStartAndInsideTheirHours(t *testing.T) {
 	require.Equal(t, "now", at(channel.LaneSMS, 5*time.Hour, "America/Los_Angeles"))
 
 	require.Equal(t, noon.Add(-19*time.Hour), def.Begins())
-	require.Equal(t, 8*time.Hour, def.ValidFor(channel.LaneSMS, noon, atlas.Zone("Europe/London", "", "")), "until 20:00")
-	require.Equal(t, 2*time.Hour, def.ValidFor(channel.LaneSMS, noon.Add(28*time.Hour), atlas.Zone("America/New_York", "", "")), "until the deadline")
-	require.Equal(t, 30*time.Hour, def.ValidFor(channel.LaneEmail, noon, nil))
-	require.Equal(t, time.Second, def.ValidFor(channel.LaneSMS, noon.Add(10*time.Hour), nil), "never without limit")
+	require.Equal(t, noon.Add(8*time.Hour), def.Closes(channel.LaneSMS, noon, atlas.Zone("Europe/London", "", "")), "until 20:00")
+	require.Equal(t, noon.Add(30*time.Hour), def.Closes(channel.LaneSMS, noon.Add(28*time.Hour), atlas.Zone("America/New_York", "", "")), "until the deadline")
+	require.Equal(t, noon.Add(30*time.Hour), def.Closes(channel.LaneEmail, noon, nil))
+	require.Equal(t, noon.Add(10*time.Hour), def.Closes(channel.LaneSMS, noon.Add(10*time.Hour), nil), "never without limit")
 	require.False(t, def.Over(noon.Add(30*time.Hour-1)))
 	require.True(t, def.Over(noon.Add(30*time.Hour)))
 }
@@ -93,7 +95,7 @@ func TestACampaignWithoutAScheduleHasNoLimits(t *testing.T) {
 	def, err := scheduled(t, func(c *campaign.Campaign) { c.AllowedHours = ptr("{}") })
 	require.NoError(t, err)
 	require.Zero(t, def.NotBefore(channel.LaneSMS, noon.Add(12*time.Hour), nil))
-	require.Zero(t, def.ValidFor(channel.LaneSMS, noon, nil))
+	require.Zero(t, def.Closes(channel.LaneSMS, noon, nil))
 	require.Zero(t, def.Begins())
 	require.False(t, def.Over(noon.AddDate(100, 0, 0)))
 }
@@ -240,5 +242,50 @@ func TestADeadlineEndsAPause(t *testing.T) {
 		require.NoError(t, b.EndPause(t.Context(), c.ID))
 		require.Equal(t, campaign.Running, b.get(c.ID).State)
 		require.NoError(t, b.EndPause(t.Context(), uuid.New()), "one that is gone")
+	})
+}
+
+// TestTheEdgesOfWhenATextMayArrive: whenever a text may go out, it has long enough
+// to arrive, and is given up at the very moment its hours or its campaign end.
+func TestTheEdgesOfWhenATextMayArrive(t *testing.T) {
+	t.Parallel()
+	atlas := hours.NewAtlas()
+	rapid.Check(t, func(rt *rapid.T) {
+		zone := atlas.Zone(rapid.SampledFrom([]string{"Europe/London", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Apia"}).Draw(rt, "zone"), "", "")
+		from, to := rapid.IntRange(0, 1439).Draw(rt, "from"), rapid.IntRange(0, 1439).Draw(rt, "to")
+		if from == to {
+			to = (to + 1) % 1440
+		}
+		deadline := noon.Add(time.Duration(rapid.Int64Range(0, 3*24*3600).Draw(rt, "deadline")) * time.Second)
+		def, err := scheduled(t, func(c *campaign.Campaign) {
+			c.AllowedHours = ptr(fmt.Sprintf(`{"sms": {"from": "%02d:%02d", "to": "%02d:%02d"}}`, from/60, from%60, to/60, to%60))
+			if rapid.Bool().Draw(rt, "ends") {
+				c.EndsAt = &deadline
+			}
+		})
+		require.NoError(rt, err)
+		now := noon.Add(time.Duration(rapid.Int64Range(0, 3*24*3600).Draw(rt, "now")) * time.Second)
+		if rapid.Bool().Draw(rt, "at an edge") {
+			now = def.Hours.Next(channel.LaneSMS, now, zone)
+			left, _ := def.Hours.Left(channel.LaneSMS, now, zone)
+			now = now.Add(left - time.Duration(rapid.Int64Range(-15, 15).Draw(rt, "seconds"))*time.Second)
+		}
+		if def.Over(now) {
+			return
+		}
+		at := def.NotBefore(channel.LaneSMS, now, zone)
+		if !at.IsZero() {
+			require.True(rt, at.After(now))
+			closes := def.Closes(channel.LaneSMS, at, zone)
+			require.True(rt, def.Over(at) || !def.TooLate(channel.LaneSMS, at, closes) || closes.Equal(def.EndsAt), "who waits until then does not wait again")
+			return
+		}
+		closes := def.Closes(channel.LaneSMS, now, zone)
+		require.GreaterOrEqual(rt, closes.Sub(now), campaign.LeastValidity)
+		require.False(rt, def.TooLate(channel.LaneSMS, now, closes))
+		require.True(rt, def.TooLate(channel.LaneSMS, closes.Add(1-campaign.LeastValidity), closes))
+		last := closes.Add(-time.Microsecond)
+		require.Equal(rt, last, def.Hours.Next(channel.LaneSMS, last, zone), "allowed up to the last moment")
+		require.True(rt, def.Over(closes) || def.Hours.Next(channel.LaneSMS, closes, zone).After(closes), "and not one later")
 	})
 }

@@ -68,15 +68,15 @@ type Mail struct {
 
 // Message is one message to one person.
 type Message struct {
-	Delivery    int64         // our number for it; leaves us only in the signed callback URL of an SMS
-	Mark        string        // our name for it at the provider, comes back in Event.Mark; opaque: only this installation can read it
-	To          string        // PSID, E.164 number or e-mail address
-	Token       string        // one-time token, sent to instead of To; Messenger only
-	Body        []byte        // Messenger: the "message" object as JSON; SMS: the text, UTF-8
-	Fill        []string      // e-mail: one value per hole of Batch.Mail
-	Quiet       string        // Messenger: Meta's notification_type; "" arrives as usual
-	Unsubscribe string        // e-mail: one-click unsubscribe URL, may be empty
-	ValidFor    time.Duration // SMS: the provider must give up after this long; 0 leaves its default
+	Delivery    int64     // our number for it; leaves us only in the signed callback URL of an SMS
+	Mark        string    // our name for it at the provider, comes back in Event.Mark; opaque: only this installation can read it
+	To          string    // PSID, E.164 number or e-mail address
+	Token       string    // one-time token, sent to instead of To; Messenger only
+	Body        []byte    // Messenger: the "message" object as JSON; SMS: the text, UTF-8
+	Fill        []string  // e-mail: one value per hole of Batch.Mail
+	Quiet       string    // Messenger: Meta's notification_type; "" arrives as usual
+	Unsubscribe string    // e-mail: one-click unsubscribe URL, may be empty
+	ValidUntil  time.Time // SMS: the provider must give up by then; zero leaves its default
 }
 
 // Batch is a number of messages on one lane, sent on behalf of one sender.
@@ -91,8 +91,8 @@ type Batch struct {
 	// is handed over and the rest comes back as TryLater. Calls under way end.
 	Halted func() bool
 	// Silenced, when set, is asked about message i right before it is handed over.
-	// Yes means that the person refused in the meantime: the message is left out
-	// and comes back as LeftOut.
+	// Yes means that the person must not be written to any more, having refused in
+	// the meantime, say: the message is left out and comes back as LeftOut.
 	Silenced func(i int) bool
 	// Turn, when set, is asked before message i of Messages is handed over, in
 	// the order of the messages and never by two goroutines at once: it blocks
@@ -120,10 +120,10 @@ func (b *Batch) Await(ctx context.Context, i int) bool {
 // sender asks it last before each call.
 func (b *Batch) Silent(i int) bool { return b.Silenced != nil && b.Silenced(i) }
 
-// LeftOut is what came of a message to a person who refused after the batch was
-// made.
+// LeftOut is what came of a message to a person who was not to be written to any
+// more after the batch was made.
 func LeftOut() Result {
-	return Result{Outcome: TryLater, Unwanted: true, Detail: "not sent: the person refused in the meantime"}
+	return Result{Outcome: TryLater, Unwanted: true, Detail: "not sent: the person must not be written to any more"}
 }
 
 // Outcome says what to do next after a try. It is a closed set.

@@ -34,10 +34,9 @@ func (r *run) call(ctx, going context.Context) {
 	batch, refused := r.letters.batch, r.letters.refused
 	batch.Page, batch.Campaign = r.page, r.batch.CampaignID.String()
 	batch.Halted = func() bool { return going.Err() != nil }
-	batch.Silenced = r.silenced(batch.Messages)
 	batch.Turn = r.turns(ctx, going, batch.Messages)
 	r.engine.mark(batch.Messages)
-	r.limit(batch.Messages)
+	batch.Silenced = r.silent(batch.Messages)
 	r.refusals.follow(r.going)
 	defer r.refusals.follow(nil)
 	began := time.Now()
@@ -112,20 +111,23 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// limit bounds how long a provider may hold texts: not beyond the hours in which
-// they may arrive.
-func (r *run) limit(messages []channel.Message) {
-	if r.batch.Lane != channel.LaneSMS {
-		return
-	}
+// silent asks for each message of a chunk, right before it is handed over, whether
+// its person refused or their hours have come to an end meanwhile. A provider may
+// hold texts no longer than these last.
+func (r *run) silent(messages []channel.Message) func(int) bool {
 	zones := make(map[int64]*campaign.Zone, len(r.going))
 	for _, g := range r.going {
 		zones[g.ID] = g.person.zone
 	}
-	now := r.engine.Now()
+	lane, now, closes := r.batch.Lane, r.engine.Now(), make([]time.Time, len(messages))
 	for i := range messages {
-		messages[i].ValidFor = r.def.ValidFor(r.batch.Lane, now, zones[messages[i].Delivery])
+		closes[i] = r.def.Closes(lane, now, zones[messages[i].Delivery])
+		if lane == channel.LaneSMS {
+			messages[i].ValidUntil = closes[i]
+		}
 	}
+	refused := r.silenced(messages)
+	return func(i int) bool { return refused(i) || r.def.TooLate(lane, r.engine.Now(), closes[i]) }
 }
 
 func (e *Engine) mark(messages []channel.Message) {

@@ -22,13 +22,14 @@ type noted struct {
 	channel.Sender
 	mu    *sync.Mutex
 	valid *[]time.Duration
+	now   func() time.Time
 }
 
 func (n noted) Send(ctx context.Context, b channel.Batch) []channel.Result {
 	n.mu.Lock()
 	for _, m := range b.Messages {
 		if b.Lane == channel.LaneSMS {
-			*n.valid = append(*n.valid, m.ValidFor)
+			*n.valid = append(*n.valid, m.ValidUntil.Sub(n.now()))
 		}
 	}
 	n.mu.Unlock()
@@ -41,7 +42,10 @@ func eveningOf(t *testing.T, d *db.DB, hour time.Duration) (*bundle, func() []ti
 	t.Helper()
 	var mu sync.Mutex
 	var told []time.Duration
-	b := setup(t, d, options{wrap: func(s channel.Sender) channel.Sender { return noted{s, &mu, &told} }})
+	var b *bundle
+	b = setup(t, d, options{wrap: func(s channel.Sender) channel.Sender {
+		return noted{s, &mu, &told, func() time.Time { return b.now() }}
+	}})
 	b.clock.Store(monday.Truncate(24 * time.Hour).Add(hour).UnixMicro())
 	return b, func() []time.Duration { mu.Lock(); defer mu.Unlock(); return told }
 }
@@ -140,4 +144,47 @@ func TestACancelledCampaignHoldsNobody(t *testing.T) {
 		b.drain()
 		require.Zero(t, b.texted())
 	})
+}
+
+// A text that has to wait for its turn until the evening is no text any more: the
+// moment at which it is handed over counts, not that at which its chunk began.
+func TestATextWhoseTurnComesTooLateWaitsForTheMorning(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		var b *bundle
+		slow := func(s channel.Sender) channel.Sender { return inTurn{s, func() { b.advance(7 * time.Second) }} }
+		b = setup(t, d, options{wrap: slow})
+		b.clock.Store(monday.Truncate(24 * time.Hour).Add(20*time.Hour - 31*time.Second).UnixMicro())
+		for range 6 {
+			b.make(human{phone: "new"})
+		}
+		c := b.draft(byDay)
+		b.start(c)
+		b.drain()
+		require.Equal(t, 3, b.texted(), "at 24, 17 and 10 seconds before eight")
+		b.advance(time.Second)
+		b.drain()
+		require.Equal(t, map[delivery.State]int{delivery.Accepted: 3, delivery.Held: 3}, b.report(c).LinkBack.States)
+		b.advance(13 * time.Hour)
+		b.drain()
+		require.Equal(t, 6, b.texted())
+		b.onceEach()
+	})
+}
+
+// inTurn hands texts over one after the other, each after a while.
+type inTurn struct {
+	channel.Sender
+	wait func()
+}
+
+func (s inTurn) Send(ctx context.Context, b channel.Batch) []channel.Result {
+	out := make([]channel.Result, len(b.Messages))
+	for i := range b.Messages {
+		s.wait()
+		one := b
+		one.Messages, one.Silenced = b.Messages[i:i+1], func(int) bool { return b.Silent(i) }
+		out[i] = s.Sender.Send(ctx, one)[0]
+	}
+	return out
 }

@@ -202,8 +202,8 @@ func (c *Client) params(m *channel.Message) *api.CreateMessageParams {
 	if c.settings.CallbackURL != "" {
 		p.SetStatusCallback(c.settings.CallbackURL + statusPath + strconv.FormatInt(m.Delivery, 10) + callbackRetries)
 	}
-	if m.ValidFor > 0 {
-		p.SetValidityPeriod(int(min(max(m.ValidFor, shortestValidity), longestValidity).Seconds()))
+	if !m.ValidUntil.IsZero() {
+		p.SetValidityPeriod(int(min(max(m.ValidUntil.Sub(c.settings.Now()), shortestValidity), longestValidity).Seconds()))
 	}
 	return p
 }

@@ -43,7 +43,7 @@ func TestSendWritesTheForm(t *testing.T) {
 	apiURL, last := recorder(t)
 	b := texts(1)
 	b.Messages[0].Delivery = 9007199254740993
-	b.Messages[0].ValidFor = 90 * time.Minute
+	b.Messages[0].ValidUntil = aMoment().Add(90 * time.Minute)
 	require.Equal(t, channel.Accepted, newClient(t, apiURL+"/proxy").Send(t.Context(), b)[0].Outcome)
 	require.Equal(t, call{
 		path: "/proxy/2010-04-01/Accounts/" + account + "/Messages.json", user: account, password: authToken,
@@ -72,10 +72,10 @@ func TestValidityStaysWithinWhatTwilioTakes(t *testing.T) {
 	apiURL, last := recorder(t)
 	client := newClient(t, apiURL)
 	for validFor, want := range map[time.Duration]string{
-		time.Millisecond: "1", 59*time.Second + 999*time.Millisecond: "59", 10 * time.Hour: "36000", 48 * time.Hour: "36000",
+		-time.Hour: "1", time.Millisecond: "1", 59*time.Second + 999*time.Millisecond: "59", 10 * time.Hour: "36000", 48 * time.Hour: "36000",
 	} {
 		b := texts(1)
-		b.Messages[0].ValidFor = validFor
+		b.Messages[0].ValidUntil = aMoment().Add(validFor)
 		client.Send(t.Context(), b)
 		require.Equal(t, want, last.form.Get("ValidityPeriod"))
 	}
