@@ -1,12 +1,14 @@
 package dispatch_test
 
 import (
+	"encoding/json"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"beckon/internal/campaign"
 	"beckon/internal/channel"
 	"beckon/internal/db"
 	"beckon/internal/db/dbtest"
@@ -59,7 +61,10 @@ func statements(t *testing.T, engine string, perLane int) int64 {
 	b.template(channel.TemplateApproved)
 	b.learn(page.Recurring, page.Works) // else chunks are small, and there are more of them
 	b.learn(page.Utility, page.Works)
-	c := b.draft(by(channel.Window, channel.OneTime, channel.Recurring, channel.LaneSMS, channel.LaneEmail, channel.Utility))
+	c := b.draft(func(p *campaign.Patch) {
+		by(channel.Window, channel.OneTime, channel.Recurring, channel.LaneSMS, channel.LaneEmail, channel.Utility)(p)
+		p.Budget = json.RawMessage(`{"sms_segments": 1000}`)
+	})
 	b.start(c)
 	require.NoError(t, b.engine.PlanNow(t.Context(), c.ID))
 	counting.Store(true)

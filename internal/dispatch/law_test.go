@@ -2,6 +2,7 @@ package dispatch_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -261,6 +262,20 @@ func (b *bundle) held() (n int) {
 	return n
 }
 
+// thrift checks that texts which may have been taken, of one segment each, are no
+// more than the budget and all counted, whatever became of the node.
+func (x *trial) thrift(most int64) {
+	paid := int64(0)
+	for _, c := range x.world.calls {
+		if c.lane == channel.LaneSMS && (c.answer == channel.Accepted || c.answer == channel.Unknown) {
+			paid++
+		}
+	}
+	spent := x.spent(x.c).Segments
+	require.LessOrEqual(x.rt, paid, spent)
+	require.LessOrEqual(x.rt, spent, most)
+}
+
 // rests checks that no recurring token is used again before its time, whichever
 // campaign wants it and whatever became of the node.
 func (x *trial) rests() {
@@ -294,7 +309,11 @@ func TestTheRulesHoldInAnyOrderOfEvents(t *testing.T) {
 				x.crowd = append(x.crowd, b.make(h))
 			}
 			require.NoError(rt, d.Read(t.Context()).Raw("SELECT next FROM counters WHERE name = 'delivery'").Row().Scan(&w.first))
-			x.c = b.draft(allLanes)
+			most := rapid.Int64Range(1, 6).Draw(rt, "segments")
+			x.c = b.draft(func(p *campaign.Patch) {
+				allLanes(p)
+				p.Budget = json.RawMessage(fmt.Sprintf(`{"sms_segments": %d}`, most))
+			})
 			b.start(x.c)
 			rival := b.draft(func(p *campaign.Patch) { p.Route = &[]channel.Lane{channel.Recurring} })
 			b.start(rival)
@@ -310,6 +329,7 @@ func TestTheRulesHoldInAnyOrderOfEvents(t *testing.T) {
 			require.Equal(rt, campaign.Finished, b.state(x.c))
 			require.Equal(rt, campaign.Finished, b.state(rival))
 			x.oneVoice()
+			x.thrift(most)
 			x.rests()
 			x.settled()
 		})
