@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"beckon/internal/budget"
 	"beckon/internal/campaign"
 	"beckon/internal/channel"
 	"beckon/internal/content"
@@ -108,7 +109,7 @@ func TestStartIsRefusedWhileAnEMailLacksItsDuties(t *testing.T) {
 			"not on the route":       {content.Sender{}, content.Source{SMS: text}, nil},
 			"last on a longer route": {content.Sender{Name: "School"}, content.Source{SMS: text, Email: email}, []string{"/content/email " + noPlace}},
 		} {
-			s := campaign.NewService(d, b.queue, campaign.Settings{Channels: map[channel.Kind]bool{channel.SMS: true, channel.Email: true}, Sender: c.by, Now: b.now})
+			s := campaign.NewService(d, b.queue, campaign.Settings{Channels: map[channel.Kind]bool{channel.SMS: true, channel.Email: true}, Sender: c.by, Budgets: budget.NewStore(d, b.now), Now: b.now})
 			p := b.patch(c.src)
 			later := noon.Add(time.Hour)
 			p.StartsAt = &later
