@@ -1,10 +1,13 @@
 package simulator
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha1"
 	"encoding/base64"
+	"encoding/xml"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -127,7 +130,8 @@ func retriedBy(policy string, status int) bool {
 }
 
 // Text lets somebody text us, and posts the signed webhook at once. As with
-// Twilio, STOP makes every later text to them fail with 21610, until START.
+// Twilio, STOP makes every later text to them fail with 21610, until START, and the
+// answer must be empty or TwiML: a message in it is a text to them.
 func (s *Simulator) Text(ctx context.Context, from, body string) error {
 	t := s.twilio
 	word := t.keyword(from, body)
@@ -143,8 +147,36 @@ func (s *Simulator) Text(ctx context.Context, from, body string) error {
 	if word != "" && s.cfg.AdvancedOptOut {
 		form.Set("OptOutType", word)
 	}
-	if err := s.postOnce(ctx, t.form(s.CallbackURL()+"/webhooks/twilio/inbound", form)); err != nil {
-		return err
+	return t.answered(ctx, from, t.form(s.CallbackURL()+"/webhooks/twilio/inbound", form))
+}
+
+// errNoTwiML is Twilio's warning 12100 or 12200: the answer is not what it can act upon.
+var errNoTwiML = errors.New("simulator: the answer to a text is not TwiML")
+
+// answered posts a text and does what the answer says.
+func (t *twilio) answered(ctx context.Context, from string, cb *callback) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, cb.url, bytes.NewReader(cb.body))
+	if err != nil {
+		return &postError{provider: Twilio, cause: bare(err)}
+	}
+	req.Header = cb.header
+	body, failed := t.s.do(req, Twilio)
+	if failed != nil {
+		return failed
+	}
+	if len(body) == 0 {
+		return nil
+	}
+	var answer struct {
+		XMLName  xml.Name `xml:"Response"`
+		Messages []string `xml:"Message"`
+	}
+	if xml.Unmarshal(body, &answer) != nil {
+		return errNoTwiML
+	}
+	for _, text := range answer.Messages {
+		m := &SMS{SID: "SM" + newID(), To: from, From: t.s.cfg.TwilioNumber, Body: text, Status: "delivered", Segments: segments(text), Created: t.s.clock(), order: t.order.Add(1)}
+		t.texts.with(from, func(all map[string][]*SMS) { all[from] = append(all[from], m) })
 	}
 	return nil
 }

@@ -2,7 +2,9 @@ package simulator
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
@@ -206,6 +208,25 @@ func TestStopIsKeptUntilStart(t *testing.T) {
 	require.Equal(t, []string{"STOP", "START", "HELP", ""}, types)
 	b.bot.answer(http.StatusForbidden)
 	require.ErrorContains(t, b.sim.Text(ctx, "+14155550100", "x"), "twilio callback: answered 403")
+}
+
+func TestTheAnswerToATextIsTwiML(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	answer := ""
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, answer) }))
+	t.Cleanup(server.Close)
+	b.sim.SetCallbackURL(server.URL)
+	for said, fine := range map[string]bool{"": true, "<Response/>": true, `<?xml version="1.0" encoding="UTF-8"?><Response></Response>`: true, "ok": false, "<html/>": false, "<Response>": false} {
+		answer = said
+		require.Equal(t, fine, b.sim.Text(t.Context(), "+14155550100", "hi") == nil, "%q", said)
+	}
+	require.Empty(t, b.sim.Texts("+14155550100"))
+	answer = "<Response><Message>Questions &amp; prices</Message></Response>"
+	require.NoError(t, b.sim.Text(t.Context(), "+14155550100", "HELP"))
+	got := b.sim.Texts("+14155550100")
+	require.Len(t, got, 1)
+	require.Equal(t, "Questions & prices", got[0].Body)
 }
 
 func TestTwilioListsNewestFirstInPages(t *testing.T) {
