@@ -64,6 +64,19 @@ func TestEveryLookUpIsAsTwilioDescribes(t *testing.T) {
 	})
 }
 
+// So are doctor's looks at the account and its numbers.
+func TestEveryLookOfDoctorIsAsTwilioDescribes(t *testing.T) {
+	t.Parallel()
+	specs := officialSpecs(t)
+	for _, from := range []string{simulatorFrom, "12345"} {
+		w := newWorld(t, onSQLite(t), func(c *simulator.Config) { c.Check = specs.Check })
+		w.sim.SetTwilioAccount(simulator.TwilioAccount{Numbers: []simulator.TwilioNumber{{Number: from}}})
+		_, found, _ := examined(t, func() []string { return append(w.environ(), "TWILIO_FROM="+from) })
+		require.Contains(t, found[fine]["SMS"], "Texts to "+from+" come here")
+		require.Empty(t, w.sim.SpecErrors())
+	}
+}
+
 // Were the check to let everything pass, the test above would say nothing.
 func TestARequestThatIsNotAsDescribedIsReported(t *testing.T) {
 	t.Parallel()

@@ -34,6 +34,9 @@ var errPause = errors.New("goes on later")
 // pull takes over each list whose time has come. What a provider refuses holds up
 // no other list.
 func (s *Service) pull(ctx context.Context) error {
+	if rests, err := s.rests(ctx); rests || err != nil {
+		return err // the job that was told to wait goes on
+	}
 	end := queue.WorkUntil(ctx, workFor)
 	for _, l := range s.lists() {
 		st, err := s.state(ctx, l)
@@ -68,11 +71,24 @@ func (s *Service) settle(ctx context.Context, st *state, err error) error {
 	case ctx.Err() != nil: // the job was cut off: it is no fault of anybody's
 		return err
 	case errors.As(err, &no) && no.Status == http.StatusTooManyRequests:
-		return queue.Later(min(max(no.After, time.Second), mostWait))
+		return s.wait(ctx, st, min(max(no.After, time.Second), mostWait))
 	case !errors.As(err, &no) && !errors.Is(err, wire.ErrSilent):
 		return err
 	}
 	return s.complain(ctx, st, err.Error())
+}
+
+// wait has all nodes leave SendGrid alone for as long as it asks.
+func (s *Service) wait(ctx context.Context, st *state, d time.Duration) error {
+	until := s.Now().Add(d)
+	err := s.change(ctx, st, func(_ *db.Tx, n *state) error {
+		n.WaitUntil = &until
+		return nil
+	})
+	if err != nil && !errors.Is(err, errElsewhere) {
+		return err
+	}
+	return queue.Later(d)
 }
 
 // complain writes a problem down, and logs it when it is a new one.

@@ -49,6 +49,9 @@ type someone struct {
 // it who was lifted. SendGrid is told first and it is written down then: what is
 // told twice changes nothing there.
 func (s *Service) push(ctx context.Context) error {
+	if rests, err := s.rests(ctx); rests || err != nil {
+		return err
+	}
 	st, err := s.state(ctx, backList)
 	if err != nil {
 		return err

@@ -44,10 +44,12 @@ func TestWhoRefusesOurMailIsPutOntoTheGlobalList(t *testing.T) {
 			b.known(address(i), noon)
 			b.suppress(address(i), reason)
 		}
-		b.known("sg@hidden.example", noon)
-		b.transact(func(ctx context.Context, tx *db.Tx) error {
-			return b.Suppress(ctx, tx, []contact.Silence{{Channel: channel.Email, Address: "sg@hidden.example", Reason: contact.ReasonUnsubscribe, Source: mirror.Source}})
-		})
+		for _, source := range []string{mirror.Source, "provider"} {
+			b.known(source+"@hidden.example", noon)
+			b.transact(func(ctx context.Context, tx *db.Tx) error {
+				return b.Suppress(ctx, tx, []contact.Silence{{Channel: channel.Email, Address: source + "@hidden.example", Reason: contact.ReasonUnsubscribe, Source: source}})
+			})
+		}
 		b.push()
 		require.Equal(t, []string{address(0), address(1), address(2)}, b.global(), "bounces are SendGrid's own, and so is what it told us")
 		require.Equal(t, 1, b.sim.ListCalls(), "all in one call")
@@ -149,6 +151,7 @@ func TestWritingBackIsTriedUntilItIsDone(t *testing.T) {
 		b.suppress(address(0), contact.ReasonUnsubscribe)
 		b.sim.RefuseLists(1, http.StatusTooManyRequests, time.Minute)
 		require.True(t, queue.IsLater(b.PushNow(t.Context())))
+		b.pass(time.Minute)
 		b.sim.RefuseLists(1, http.StatusServiceUnavailable, 0)
 		b.push()
 		require.Contains(t, b.of("write-back").Problem, "503")

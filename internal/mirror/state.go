@@ -26,6 +26,7 @@ type state struct {
 	LastAdded  int64
 	Problem    string
 	ProblemAt  *time.Time
+	WaitUntil  *time.Time // SendGrid asked for it
 }
 
 // TableName names the table.
@@ -54,6 +55,18 @@ func (s *Service) read(ctx context.Context) (map[string]state, error) {
 	return out, nil
 }
 
+// rests reports whether SendGrid has asked for no calls at the moment, about
+// whichever list.
+func (s *Service) rests(ctx context.Context) (bool, error) {
+	all, err := s.read(ctx)
+	for _, st := range all {
+		if st.Account == s.Name && st.WaitUntil != nil && s.Now().Before(*st.WaitUntil) {
+			return true, err
+		}
+	}
+	return false, err
+}
+
 // state reads how far one list is; of another account, or of none so far, nothing
 // is done.
 func (s *Service) state(ctx context.Context, l sendgrid.List) (state, error) {
@@ -70,13 +83,13 @@ func (s *Service) state(ctx context.Context, l sendgrid.List) (state, error) {
 func (st *state) save(tx *db.Tx) error {
 	was := st.Turn
 	st.Turn++
-	r := tx.Exec(`INSERT INTO mirrors (list, account, turn, from_at, until_at, place, added, done_until, full_at, finished_at, last_seen, last_added, problem, problem_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	r := tx.Exec(`INSERT INTO mirrors (list, account, turn, from_at, until_at, place, added, done_until, full_at, finished_at, last_seen, last_added, problem, problem_at, wait_until)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (list) DO UPDATE SET account = excluded.account, turn = excluded.turn, from_at = excluded.from_at, until_at = excluded.until_at,
 			place = excluded.place, added = excluded.added, done_until = excluded.done_until, full_at = excluded.full_at, finished_at = excluded.finished_at,
-			last_seen = excluded.last_seen, last_added = excluded.last_added, problem = excluded.problem, problem_at = excluded.problem_at
+			last_seen = excluded.last_seen, last_added = excluded.last_added, problem = excluded.problem, problem_at = excluded.problem_at, wait_until = excluded.wait_until
 		WHERE mirrors.turn = ?`,
-		st.List, st.Account, st.Turn, st.FromAt, st.UntilAt, st.Place, st.Added, st.DoneUntil, st.FullAt, st.FinishedAt, st.LastSeen, st.LastAdded, st.Problem, st.ProblemAt, was)
+		st.List, st.Account, st.Turn, st.FromAt, st.UntilAt, st.Place, st.Added, st.DoneUntil, st.FullAt, st.FinishedAt, st.LastSeen, st.LastAdded, st.Problem, st.ProblemAt, st.WaitUntil, was)
 	switch {
 	case r.Error != nil:
 		return fmt.Errorf("write down how far a list is: %w", r.Error)

@@ -16,7 +16,8 @@ CREATE TABLE mirrors (
     last_seen   BIGINT NOT NULL DEFAULT 0,
     last_added  BIGINT NOT NULL DEFAULT 0,
     problem     TEXT NOT NULL DEFAULT '',
-    problem_at  timestamptz
+    problem_at  timestamptz,
+    wait_until  timestamptz                 -- SendGrid asked for it
 );
 
 -- Who stands on the provider's list of those who want no mail at all, as far as we

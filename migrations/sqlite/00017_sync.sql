@@ -16,7 +16,8 @@ CREATE TABLE mirrors (
     last_seen   integer NOT NULL DEFAULT 0,
     last_added  integer NOT NULL DEFAULT 0,
     problem     TEXT NOT NULL DEFAULT '',
-    problem_at  timestamp
+    problem_at  timestamp,
+    wait_until  timestamp                 -- SendGrid asked for it
 );
 
 -- Who stands on the provider's list of those who want no mail at all, as far as we

@@ -148,9 +148,7 @@ func (e *entry) UnmarshalJSON(raw []byte) error {
 		CreatedAt json.RawMessage `json:"created_at"` // in groups
 		Group     json.RawMessage `json:"group_id"`
 	}
-	if json.Unmarshal(raw, &o) != nil {
-		return nil
-	}
+	_ = json.Unmarshal(raw, &o) // what has another form has no address
 	e.Email, e.group = textOf(o.Email), string(o.Group)
 	if at, err := strconv.ParseInt(string(o.Created)+string(o.CreatedAt), 10, 64); err == nil && at > 0 {
 		e.At = time.Unix(at, 0).UTC()

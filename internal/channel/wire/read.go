@@ -45,7 +45,7 @@ func Refused(err error) int {
 // into out, unless that is nil. The error is a *Refusal, or wraps ErrSilent; it
 // names no part of the request, which may hold what is private.
 func Do(client *http.Client, req *http.Request, out any) error {
-	res, err := client.Do(req)
+	res, err := client.Do(req) //nolint:gosec // the operator names the address
 	if err != nil {
 		return ErrSilent
 	}
