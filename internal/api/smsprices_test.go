@@ -10,9 +10,9 @@ import (
 )
 
 // putPrices sets what texts cost.
-func (s *service) putPrices(status int, body string) gen.SMSPrices {
+func (s *service) putPrices(body string) gen.SMSPrices {
 	s.t.Helper()
-	return ask[gen.SMSPrices](s, status, "PUT", "/v1/sms-prices", body)
+	return ask[gen.SMSPrices](s, 200, "PUT", "/v1/sms-prices", body)
 }
 
 func TestPricesAreKeptToTheLastDigit(t *testing.T) {
@@ -20,11 +20,11 @@ func TestPricesAreKeptToTheLastDigit(t *testing.T) {
 	eachService(t, func(t *testing.T, s *service) {
 		none := ask[gen.SMSPrices](s, 200, "GET", "/v1/sms-prices", "")
 		require.Equal(t, gen.SMSPrices{Countries: map[string]string{}}, none, "nobody has set any")
-		set := s.putPrices(200, `{"currency":"EUR","default":"0.1","countries":{"GB":"0.0400","US":"0.007912","VA":"0"}}`)
+		set := s.putPrices(`{"currency":"EUR","default":"0.1","countries":{"GB":"0.0400","US":"0.007912","VA":"0"}}`)
 		require.Equal(t, map[string]string{"GB": "0.04", "US": "0.007912", "VA": "0.00"}, set.Countries)
 		require.Equal(t, "0.10", *set.Default)
 		s.clock.Pass(time.Hour)
-		s.putPrices(200, `{"currency":"EUR","countries":{"GB":"0.05"}}`)
+		s.putPrices(`{"currency":"EUR","countries":{"GB":"0.05"}}`)
 		got := ask[gen.SMSPrices](s, 200, "GET", "/v1/sms-prices", "")
 		require.Equal(t, map[string]string{"GB": "0.05"}, got.Countries, "the list as a whole")
 		require.Nil(t, got.Default)
@@ -43,19 +43,19 @@ func TestAPreviewTellsWhatTextsCost(t *testing.T) {
 		require.EqualValues(t, p.SMS.Segments, p.SMS.Unpriced)
 		require.NotContains(t, codesOf(p.Warnings), "sms_unpriced")
 
-		s.putPrices(200, `{"currency":"GBP","countries":{"GB":"0.0401"}}`)
+		s.putPrices(`{"currency":"GBP","countries":{"GB":"0.0401"}}`)
 		p = ask[gen.Preview](s, 200, "POST", at+"/preview", "")
 		require.Equal(t, gen.SMSCost{Messages: 2, Segments: 2, Longest: 1, Currency: new("GBP"), Amount: new("0.0802"),
 			Countries: []gen.SMSCountryCost{{Country: new("GB"), Messages: 2, Segments: 2, Price: new("0.0401"), Amount: new("0.0802")}}}, p.SMS)
 
-		s.putPrices(200, `{"currency":"GBP","countries":{"US":"0.0083"}}`)
-		change(s, 200, at, `{"budget":{"sms_amount":"0.05","sms_segments":1,"when_reached":"wait"}}`)
+		s.putPrices(`{"currency":"GBP","countries":{"US":"0.0083"}}`)
+		change(s, at, `{"budget":{"sms_amount":"0.05","sms_segments":1,"when_reached":"wait"}}`)
 		p = ask[gen.Preview](s, 200, "POST", at+"/preview", "")
 		require.Nil(t, p.SMS.Amount, "an unknown price is not a price of nothing")
 		require.EqualValues(t, 2, p.SMS.Unpriced)
 		require.Subset(t, codesOf(p.Warnings), []string{"sms_unpriced", "budget_too_small", "waits_without_end"})
 
-		s.putPrices(200, `{"currency":"GBP","countries":{"GB":"0.0401"}}`)
+		s.putPrices(`{"currency":"GBP","countries":{"GB":"0.0401"}}`)
 		p = ask[gen.Preview](s, 200, "POST", at+"/preview", "")
 		require.Equal(t, []string{"/budget/sms_segments", "/budget/sms_amount"}, pointersOf(p.Warnings, "budget_too_small"))
 	})
@@ -78,24 +78,24 @@ func pointersOf(all []gen.Warning, code string) (out []string) {
 }
 
 // change patches a campaign.
-func change(s *service, status int, at, body string) gen.Campaign {
+func change(s *service, at, body string) gen.Campaign {
 	s.t.Helper()
-	return ask[gen.Campaign](s, status, "PATCH", at, body)
+	return ask[gen.Campaign](s, 200, "PATCH", at, body)
 }
 
 func TestABudgetIsShownMergedAndReported(t *testing.T) {
 	t.Parallel()
 	eachService(t, func(t *testing.T, s *service) {
 		town := s.newTown()
-		s.putPrices(200, `{"currency":"GBP","countries":{"GB":"0.0401"}}`)
+		s.putPrices(`{"currency":"GBP","countries":{"GB":"0.0401"}}`)
 		c := s.newCampaign(town.page, `,"budget":{"sms_segments":1,"sms_amount":"25.00"}`)
 		at := "/v1/campaigns/" + c.ID.String()
 		require.JSONEq(t, `{"sms_segments":1,"sms_amount":"25.00","currency":"GBP","when_reached":"fall_through"}`, string(c.Budget))
-		got := change(s, 200, at, `{"budget":{"when_reached":"wait","sms_amount":null}}`)
+		got := change(s, at, `{"budget":{"when_reached":"wait","sms_amount":null}}`)
 		require.JSONEq(t, `{"sms_segments":1,"when_reached":"wait"}`, string(got.Budget))
-		got = change(s, 200, at, `{"budget":null}`)
+		got = change(s, at, `{"budget":null}`)
 		require.JSONEq(t, `null`, string(got.Budget))
-		change(s, 200, at, `{"budget":{"sms_segments":1,"sms_amount":"25.00"}}`)
+		change(s, at, `{"budget":{"sms_segments":1,"sms_amount":"25.00"}}`)
 
 		ask[gen.Campaign](s, 202, "POST", at+"/start", "")
 		s.refused(409, "campaign_frozen", call{Method: "PATCH", Path: at, Body: `{"budget":{"sms_segments":2},"name":"x"}`, Headers: mergePatch})
@@ -111,6 +111,6 @@ func TestABudgetIsShownMergedAndReported(t *testing.T) {
 		require.Equal(t, gen.CampaignStateFinished, r.State)
 		require.EqualValues(t, 1, r.Lanes["sms"].Total, "whoever was left took another lane")
 		s.refused(409, "wrong_state", call{Method: "PATCH", Path: at, Body: `{"budget":{"sms_segments":2}}`, Headers: mergePatch})
-		s.putPrices(200, `{"currency":"EUR","countries":{}}`)
+		s.putPrices(`{"currency":"EUR","countries":{}}`)
 	})
 }

@@ -41,7 +41,7 @@ func digits(s string) bool {
 // many as it takes to be exact.
 func (a Amount) String() string {
 	sign := ""
-	n := uint64(a) //nolint:gosec // undone for negative amounts
+	n := uint64(a)
 	if a < 0 {
 		sign, n = "-", -n
 	}
