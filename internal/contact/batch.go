@@ -311,7 +311,7 @@ func (b *batch) merge(from, into *person, it *item) {
 }
 
 func (b *batch) inherit(to *person, kind channel.Kind, from Consent, at time.Time) {
-	b.consent(to, kind, Optional[Consent]{Set: from.Status != ""}, answer{Consent: from}, origin{source: from.Source, how: HowMerged, at: at})
+	b.consent(to, kind, Optional[Consent]{Set: from.Status != ""}, answer{Consent: from, undated: from.Undated, fromFile: from.Undated}, origin{source: from.Source, how: HowMerged, at: at})
 }
 
 // attach adds the draft's Messenger ids that nobody holds.

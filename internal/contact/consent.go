@@ -54,9 +54,10 @@ func (c *checks) past(pointer string, at time.Time) time.Time {
 // The newest answer by its time wins, and at the same time the opt-out. An
 // undated answer that says what is stored already keeps its time, so that
 // sending it again changes nothing; an undated yes from a file, which may be
-// years old, never undoes an opt-out.
+// years old, never undoes an opt-out, and any opt-out undoes it.
 func (a answer) follow(old Consent, source string) Consent {
 	next := a.Consent
+	next.Undated = a.undated && a.fromFile && next.Status == Subscribed
 	if next.Source == "" {
 		next.Source = source
 	}
@@ -69,6 +70,8 @@ func (a answer) follow(old Consent, source string) Consent {
 		return a.annotate(old)
 	case a.undated && a.fromFile && old.Status == Unsubscribed:
 		return old
+	case old.Undated && next.Status == Unsubscribed:
+		return next
 	case next.At.Before(*old.At):
 		return old
 	case next.At.Equal(*old.At) && old.Status == Unsubscribed && next.Status == Subscribed:
@@ -91,5 +94,5 @@ func (c Consent) same(o Consent) bool {
 	if (c.At == nil) != (o.At == nil) || c.At != nil && !c.At.Equal(*o.At) {
 		return false
 	}
-	return c.Status == o.Status && c.Source == o.Source && c.Evidence == o.Evidence
+	return c.Status == o.Status && c.Source == o.Source && c.Evidence == o.Evidence && c.Undated == o.Undated
 }

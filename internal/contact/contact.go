@@ -54,6 +54,7 @@ type Consent struct {
 	Source   string
 	At       *time.Time
 	Evidence string
+	Undated  bool // from a file that told no time: At is when it came in
 }
 
 // Address is where a contact can be reached on a Page.

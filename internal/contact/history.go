@@ -36,15 +36,15 @@ type ConsentChange struct {
 // TableName names the table for GORM.
 func (ConsentChange) TableName() string { return "consents" }
 
-var entryColumns = [...]string{"contact_id", "channel", "how", "noted_at", "status", "source", "at", "evidence",
-	"was_status", "was_source", "was_at", "was_evidence"}
+var entryColumns = [...]string{"contact_id", "channel", "how", "noted_at", "status", "source", "at", "evidence", "undated",
+	"was_status", "was_source", "was_at", "was_evidence", "was_undated"}
 
 // remember keeps changes, in their order.
 func remember(tx *db.Tx, said []ConsentChange) error {
 	rows := make([][]any, len(said))
 	for i, e := range said {
-		rows[i] = []any{e.ContactID, string(e.Channel), e.How, e.NotedAt, e.Status, e.Source, timeOrNull(e.At), e.Evidence,
-			e.Was.Status, e.Was.Source, timeOrNull(e.Was.At), e.Was.Evidence}
+		rows[i] = []any{e.ContactID, string(e.Channel), e.How, e.NotedAt, e.Status, e.Source, timeOrNull(e.At), e.Evidence, e.Undated,
+			e.Was.Status, e.Was.Source, timeOrNull(e.Was.At), e.Was.Evidence, e.Was.Undated}
 	}
 	if err := tx.Copy("consents", entryColumns[:], rows); err != nil {
 		return fmt.Errorf("keep changes of consents: %w", err)

@@ -94,3 +94,35 @@ func TestAConsentForAllNeedsItsSourceAndEvidence(t *testing.T) {
 	}
 	require.Zero(t, b.count("imports"))
 }
+
+// TestAnOptOutOfWhateverTimeUndoesAYesThatToldNone: which of the two comes first
+// makes no difference, nor who tells it.
+func TestAnOptOutOfWhateverTimeUndoesAYesThatToldNone(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d)
+		said := []string{`{"external_id":"1","phone":"+14155552681"}`, `{"external_id":"1","consents":{"sms":{"status":"unsubscribed","at":"2025-01-31T00:00:00Z"}}}`}
+		for _, i := range []int{0, 1} {
+			b.imports(said[i]+"\n"+said[1-i], agreed(contact.NDJSON))
+			require.Equal(t, "unsubscribed fair", b.smsOf("1"))
+			b.exec("DELETE FROM contacts")
+			b.imports(said[i], agreed(contact.NDJSON))
+			b.pass(time.Minute)
+			b.imports(said[1-i], agreed(contact.NDJSON))
+			require.Equal(t, "unsubscribed fair", b.smsOf("1"))
+			b.exec("DELETE FROM contacts")
+		}
+		b.imports(said[0], agreed(contact.NDJSON))
+		before := b.find(contact.Filter{ExternalID: "1"}).SMSConsent
+		require.True(t, before.Undated)
+		stop := contact.Silence{Channel: channel.SMS, Address: "+14155552681", Reason: contact.ReasonStop, At: noon.AddDate(-1, 0, 0)}
+		b.suppress(stop)
+		require.Equal(t, "unsubscribed stop stop", b.smsOf("1"), "a STOP from before the file")
+		stop.At = time.Time{}
+		b.unsilence(stop)
+		require.Equal(t, before, b.find(contact.Filter{ExternalID: "1"}).SMSConsent)
+		_, err := b.Patch(t.Context(), b.find(contact.Filter{ExternalID: "1"}).ID, contact.Draft{SMSConsent: yes(ptr(b.now()))})
+		require.NoError(t, err)
+		require.False(t, b.find(contact.Filter{ExternalID: "1"}).SMSConsent.Undated, "a yes with its time is one that holds against older ones")
+	})
+}

@@ -149,7 +149,7 @@ func (w *wanted) findHolders(tx *db.Tx) error {
 		}
 	}
 	hash, consent := hashKind(w.kind)+"_hash", string(w.kind)+"_consent_"
-	sql := fmt.Sprintf(`SELECT id, %[1]s AS hash, %[2]sstatus AS status, %[2]ssource AS source, %[2]sat AS at, %[2]sevidence AS evidence
+	sql := fmt.Sprintf(`SELECT id, %[1]s AS hash, %[2]sstatus AS status, %[2]ssource AS source, %[2]sat AS at, %[2]sevidence AS evidence, %[2]sundated AS undated
 		FROM contacts WHERE id IN (SELECT v.id FROM ? UNION SELECT c.id FROM contacts c JOIN ? ON c.%[1]s = v.hash) ORDER BY id`, hash, consent)
 	var found []holder
 	if err := tx.Raw(sql+lock, tx.Values("v", db.UUIDs("id", ids)), tx.Values("v", db.Blobs("hash", hashes))).Scan(&found).Error; err != nil {
@@ -192,7 +192,7 @@ func (w *wanted) refuse(tx *db.Tx, now time.Time) error {
 		if at.IsZero() {
 			at = now
 		}
-		if h == nil || seen[h.ID] || !OptOut(one.Reason) || h.Status == Unsubscribed || at.Before(moment(h.At)) {
+		if h == nil || seen[h.ID] || !OptOut(one.Reason) || h.Status == Unsubscribed || at.Before(moment(h.At)) && !h.Undated {
 			continue
 		}
 		seen[h.ID] = true
@@ -209,11 +209,11 @@ func changeConsents(tx *db.Tx, kind channel.Kind, said []ConsentChange) error {
 	}
 	texts := func(name string, of func(ConsentChange) string) db.Column { return db.Texts(name, each(said, of)) }
 	times := func(name string, of func(ConsentChange) time.Time) db.Column { return db.Times(name, each(said, of)) }
-	sql := fmt.Sprintf("UPDATE contacts SET %[1]sstatus = v.status, %[1]ssource = v.source, %[1]sat = v.at, %[1]sevidence = v.evidence, updated_at = v.noted FROM ? WHERE contacts.id = v.id",
+	sql := fmt.Sprintf("UPDATE contacts SET %[1]sstatus = v.status, %[1]ssource = v.source, %[1]sat = v.at, %[1]sevidence = v.evidence, %[1]sundated = (v.undated <> ''), updated_at = v.noted FROM ? WHERE contacts.id = v.id",
 		string(kind)+"_consent_")
 	err := tx.Exec(sql, tx.Values("v", db.UUIDs("id", each(said, func(e ConsentChange) uuid.UUID { return e.ContactID })),
 		texts("status", func(e ConsentChange) string { return e.Status }), texts("source", func(e ConsentChange) string { return e.Source }),
-		texts("evidence", func(e ConsentChange) string { return e.Evidence }), times("at", func(e ConsentChange) time.Time { return moment(e.At) }),
+		texts("evidence", func(e ConsentChange) string { return e.Evidence }), texts("undated", func(e ConsentChange) string { return flag(e.Undated) }), times("at", func(e ConsentChange) time.Time { return moment(e.At) }),
 		times("noted", func(e ConsentChange) time.Time { return e.NotedAt }))).Error
 	if err != nil {
 		return fmt.Errorf("change consents: %w", err)

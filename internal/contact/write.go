@@ -46,6 +46,7 @@ const updateContacts = `UPDATE contacts SET external_id = NULLIF(v.external_id, 
 	locale = v.locale, time_zone = v.time_zone, attributes = json(v.attributes),
 	phone = NULLIF(v.phone, ''), phone_hash = v.phone_hash, email = NULLIF(v.email, ''), email_hash = v.email_hash,
 	sms_consent_status = v.sms_status, sms_consent_source = v.sms_source, sms_consent_at = v.sms_at, sms_consent_evidence = v.sms_evidence,
+	sms_consent_undated = (v.sms_undated <> ''), email_consent_undated = (v.email_undated <> ''),
 	email_consent_status = v.email_status, email_consent_source = v.email_source, email_consent_at = v.email_at,
 	email_consent_evidence = v.email_evidence, updated_at = v.updated_at
 	FROM ? WHERE contacts.id = v.id`
@@ -77,6 +78,8 @@ func (b *batch) update(tx *db.Tx) error {
 		texts("sms_status", func(p *person) string { return p.SMSConsent.Status }),
 		texts("sms_source", func(p *person) string { return p.SMSConsent.Source }),
 		texts("sms_evidence", func(p *person) string { return p.SMSConsent.Evidence }),
+		texts("sms_undated", func(p *person) string { return flag(p.SMSConsent.Undated) }),
+		texts("email_undated", func(p *person) string { return flag(p.EmailConsent.Undated) }),
 		times("sms_at", func(p *person) time.Time { return moment(p.SMSConsent.At) }),
 		texts("email_status", func(p *person) string { return p.EmailConsent.Status }),
 		texts("email_source", func(p *person) string { return p.EmailConsent.Source }),
@@ -97,6 +100,14 @@ func each[S, T any](list []S, of func(S) T) []T {
 	return out
 }
 
+// flag is how a yes stands in a column of texts.
+func flag(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return ""
+}
+
 func moment(t *time.Time) time.Time {
 	if t == nil {
 		return time.Time{}
@@ -106,8 +117,8 @@ func moment(t *time.Time) time.Time {
 
 var contactColumns = [...]string{"id", "external_id", "first_name", "last_name", "locale", "time_zone", "attributes",
 	"phone", "phone_hash", "email", "email_hash",
-	"sms_consent_status", "sms_consent_source", "sms_consent_at", "sms_consent_evidence",
-	"email_consent_status", "email_consent_source", "email_consent_at", "email_consent_evidence", "created_at", "updated_at"}
+	"sms_consent_status", "sms_consent_source", "sms_consent_at", "sms_consent_evidence", "sms_consent_undated",
+	"email_consent_status", "email_consent_source", "email_consent_at", "email_consent_evidence", "email_consent_undated", "created_at", "updated_at"}
 
 func (b *batch) insert(tx *db.Tx) error {
 	var rows [][]any
@@ -122,8 +133,8 @@ func (b *batch) insert(tx *db.Tx) error {
 		sms, mail := p.SMSConsent, p.EmailConsent
 		rows = append(rows, []any{p.ID, orNull(p.ExternalID), p.FirstName, p.LastName, p.Locale, p.TimeZone, attributes,
 			orNull(p.Phone), bytesOrNull(p.PhoneHash), orNull(p.Email), bytesOrNull(p.EmailHash),
-			sms.Status, sms.Source, timeOrNull(sms.At), sms.Evidence,
-			mail.Status, mail.Source, timeOrNull(mail.At), mail.Evidence, p.CreatedAt, p.UpdatedAt})
+			sms.Status, sms.Source, timeOrNull(sms.At), sms.Evidence, sms.Undated,
+			mail.Status, mail.Source, timeOrNull(mail.At), mail.Evidence, mail.Undated, p.CreatedAt, p.UpdatedAt})
 	}
 	return tx.Copy("contacts", contactColumns[:], rows)
 }

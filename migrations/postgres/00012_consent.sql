@@ -33,10 +33,12 @@ CREATE TABLE consents (
     source       TEXT NOT NULL DEFAULT '',
     at           timestamptz,
     evidence     TEXT NOT NULL DEFAULT '',
+    undated      BOOLEAN NOT NULL DEFAULT FALSE,
     was_status   TEXT NOT NULL DEFAULT '',
     was_source   TEXT NOT NULL DEFAULT '',
     was_at       timestamptz,
-    was_evidence TEXT NOT NULL DEFAULT ''
+    was_evidence TEXT NOT NULL DEFAULT '',
+    was_undated  BOOLEAN NOT NULL DEFAULT FALSE
 );
 INSERT INTO consents (contact_id, channel, how, noted_at, status, source, at, evidence)
 SELECT id, 'sms', 'before', updated_at, sms_consent_status, sms_consent_source, sms_consent_at, sms_consent_evidence
@@ -48,3 +50,7 @@ CREATE INDEX consents_contact ON consents (contact_id, id);
 
 -- What an import is a file of: contacts or suppressions.
 ALTER TABLE imports ADD COLUMN kind TEXT NOT NULL DEFAULT 'contacts';
+
+-- A yes from a file that told no time: at is when it came in, and an opt-out of whatever time undoes it.
+ALTER TABLE contacts ADD COLUMN sms_consent_undated BOOLEAN NOT NULL DEFAULT FALSE;
+ALTER TABLE contacts ADD COLUMN email_consent_undated BOOLEAN NOT NULL DEFAULT FALSE;
