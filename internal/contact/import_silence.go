@@ -61,10 +61,10 @@ func (r *importRun) checkSilence(rec record) item {
 			}
 		}
 	}
-	if len(l.record.fields) == 0 {
+	if len(l.fields) == 0 {
 		l.finish(r.store, r.options, r.origin)
 	}
-	return item{quiet: &l.silence, fields: tidyFields(l.record.fields)}
+	return item{quiet: &l.silence, fields: tidyFields(l.fields)}
 }
 
 // set takes a field; "" leaves it as it is. It reports false for one that does not exist.
@@ -139,7 +139,7 @@ func (l *silenceLine) finish(s *Store, o ImportOptions, from origin) {
 	default:
 		x.Hash = l.address(s, &c)
 	}
-	l.record.fields = c.fields
+	l.fields = c.fields
 }
 
 // address returns the hash of what the line is about, or notes what is wrong.
