@@ -73,7 +73,8 @@ type desk struct {
 // token. A mistake in them is one of the command line's user, but it may be a mail
 // server that runs us.
 func openDesk(cmd *cobra.Command, environ func() []string, to string) (desk, error) {
-	d, err := desk{}, error(nil)
+	var d desk
+	var err error
 	if to != "" {
 		d, err = remoteDesk(environ, to)
 	} else {

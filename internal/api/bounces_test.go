@@ -35,7 +35,7 @@ func (s *service) arrivedAt(delivery int64) string {
 }
 
 func bounceCall(kind, body, authorization string) call {
-	return call{Method: "POST", Path: "/webhooks/smtp/bounces", Body: body, Headers: map[string]string{"Content-Type": kind, "Authorization": authorization}}
+	return call{Method: "POST", Path: "/webhooks/smtp/bounces?as=mime", Body: body, Headers: map[string]string{"Content-Type": kind, "Authorization": authorization}}
 }
 
 func basic(password string) string {

@@ -157,3 +157,27 @@ func TestACheckSaysWhatIsWrong(t *testing.T) {
 		require.Equal(t, row.code, f.Code, name)
 	}
 }
+
+// TestAPasswordIsShownToNobodyWhoListens: without encryption only a way to log in
+// is taken that does not show it.
+func TestAPasswordIsShownToNobodyWhoListens(t *testing.T) {
+	t.Parallel()
+	const far, near = "smtp://u:p@mx.example.com?starttls=opportunistic", "smtp://u:p@localhost"
+	for _, row := range []struct {
+		address   string
+		encrypted bool
+		offered   []string
+		want      string
+	}{
+		{far, true, []string{"CRAM-MD5", "LOGIN", "PLAIN"}, "plainAuth"},
+		{far, true, []string{"CRAM-MD5", "LOGIN"}, "loginAuth"},
+		{far, false, []string{"LOGIN", "PLAIN"}, ""},
+		{far, false, []string{"LOGIN", "PLAIN", "CRAM-MD5"}, "cramMD5Auth"},
+		{far, false, []string{"LOGIN", "CRAM-MD5", "SCRAM-SHA-256"}, "scramAuth"},
+		{near, false, []string{"PLAIN"}, "plainAuth"},
+		{far, true, []string{"XOAUTH2"}, ""},
+		{far, true, nil, ""},
+	} {
+		require.Equal(t, row.want, smtp.Login(row.address, row.encrypted, row.offered...), row)
+	}
+}

@@ -1,6 +1,11 @@
 package smtp
 
-import "beckon/internal/channel"
+import (
+	"fmt"
+	"strings"
+
+	"beckon/internal/channel"
+)
 
 // ReturnPath is the address that a message is sent from.
 func ReturnPath(key []byte, bounce, mark, to string) string {
@@ -17,4 +22,19 @@ func ReturnPath(key []byte, bounce, mark, to string) string {
 func Judge(at string, code int, text string) channel.Result {
 	stages := map[string]stage{"AUTH": login, "MAIL": sender, "RCPT": recipient, "DATA": content}
 	return newReply(code, text).result(stages[at])
+}
+
+// Login names how a client of a server logs in, given what the server offers; ""
+// when it does not.
+func Login(address string, encrypted bool, offered ...string) string {
+	s, err := parse(address)
+	if err != nil {
+		return err.Error()
+	}
+	c := &Client{server: s}
+	auth := c.auth(offered, encrypted || s.local())
+	if auth == nil {
+		return ""
+	}
+	return strings.TrimPrefix(fmt.Sprintf("%T", auth), "*smtp.")
 }

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/emersion/go-msgauth/dkim"
 	server "github.com/emersion/go-smtp"
@@ -223,6 +224,9 @@ func TestWhatPeopleWriteStaysInItsPlace(t *testing.T) {
 		require.NoError(rt, err)
 		require.Len(rt, m.Header, 10)
 		require.Empty(rt, m.Header.Get("Bcc"))
+		subject, err := new(mime.WordDecoder).DecodeHeader(m.Header.Get("Subject"))
+		require.NoError(rt, err)
+		require.False(rt, strings.ContainsFunc(subject, unicode.IsControl), "not even for programs that decode it")
 		_, params, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
 		require.NoError(rt, err)
 		parts, n := multipart.NewReader(m.Body, params["boundary"]), 0

@@ -86,6 +86,14 @@ func TestNobodyIsSilencedByAReportThatWasInvented(t *testing.T) {
 func TestAReportNeverStopsTheSender(t *testing.T) {
 	t.Parallel()
 	genuine := string(report(t, "dsn_unknown_user.eml"))
+	for text, soft := range map[string]bool{
+		"550 5.7.28 unusual rate of mail": false, "550 5.7.26 unauthenticated": false, "554 5.7.1 Relay access denied": false, "535 5.7.8 bad password": false,
+		"450 4.2.1 receiving mail at a rate": true, "450 4.7.1 Greylisted": true, "421 4.7.0 slow down": true,
+	} {
+		ev := heard(t, receiver(t), []byte(strings.NewReplacer("550 5.1.1", text, "Status: 5.1.1", "Status: 5.0.0").Replace(genuine)))
+		require.Equal(t, channel.Refused, ev.Outcome, text)
+		require.Equal(t, soft, ev.Soft, text)
+	}
 	rapid.Check(t, func(rt *rapid.T) {
 		code := rapid.StringMatching(`[245][0-9][0-9]`).Draw(rt, "code")
 		status := rapid.StringMatching(`[245]\.[0-9]{1,3}\.[0-9]{1,3}`).Draw(rt, "status")

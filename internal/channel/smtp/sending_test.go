@@ -283,11 +283,13 @@ func TestASecondLookComesRightBeforeTheCall(t *testing.T) {
 
 func TestWhatAServerTakesAtMostIsKeptTo(t *testing.T) {
 	t.Parallel()
-	o := &office{start: func(s *server.Server) { s.MaxMessageBytes = 10_000 }}
+	var begun atomic.Int32
+	o := &office{start: func(s *server.Server) { s.MaxMessageBytes = 10_000 }, onMail: func(string) error { begun.Add(1); return nil }}
 	c, b := o.client(t), mails(2)
 	b.Messages[1].Fill = []string{strings.Repeat("long ", 3000), "Bo", "https://go.example/l/x"}
 	require.Equal(t, []channel.Outcome{channel.Accepted, channel.Refused}, outcomes(c.Send(t.Context(), b)))
 	require.Len(t, o.letters(), 1)
+	require.EqualValues(t, 1, begun.Load(), "the other one is not even begun")
 }
 
 func TestWhatCannotBeWrittenIsRefused(t *testing.T) {
