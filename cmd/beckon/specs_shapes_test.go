@@ -161,7 +161,11 @@ func hardTexts() channel.Batch {
 		b.Messages = append(b.Messages, channel.Message{Delivery: int64(1) << (5 * i), To: []string{"+14155550123", "+6598765432", "+390612345678901"}[i%3], Body: []byte(text)})
 	}
 	for i, v := range []time.Duration{0, time.Nanosecond, time.Second, 59*time.Second + 999*time.Millisecond, 36000 * time.Second, 36001 * time.Second, 1000 * time.Hour} {
-		b.Messages = append(b.Messages, channel.Message{Delivery: int64(i + 1), To: "+14155550123", Body: []byte("Hi"), ValidFor: v})
+		m := channel.Message{Delivery: int64(i + 1), To: "+14155550123", Body: []byte("Hi")}
+		if v != 0 {
+			m.ValidUntil = time.Now().Add(v)
+		}
+		b.Messages = append(b.Messages, m)
 	}
 	return b
 }
