@@ -302,3 +302,21 @@ func TestEventsOfMessagesLeaveNothing(t *testing.T) {
 		require.Empty(t, b.told())
 	})
 }
+
+// SendGrid tells late: that they had subscribed again before they used our link.
+func TestWhoUsedTheLinkIsNotWrittenToForAnOlderWord(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		b := setup(t, d, false)
+		b.clock = noon.Add(time.Hour)
+		for range 2 {
+			require.NoError(t, b.Refuse(t.Context(), channel.Email, b.amy, contact.ReasonUnsubscribe))
+		}
+		b.hear(channel.Email, mailed(channel.EventStart, channel.ByUnsubscribe, 30))
+		require.True(t, b.silent(channel.Email, mail))
+		require.Equal(t, [2]string{contact.Subscribed, contact.Unsubscribed}, b.consents())
+		require.Equal(t, []string{"contact.opted_out email unsubscribe"}, b.told())
+		b.hear(channel.Email, mailed(channel.EventStart, channel.ByUnsubscribe, 90))
+		require.False(t, b.silent(channel.Email, mail))
+	})
+}
