@@ -24,7 +24,7 @@ func (s *Server) receiveBounce(c echo.Context) error {
 		return err
 	}
 	cb := smtp.Handed(s.PublicURL, bounceToken(c), message)
-	if err := s.Inbox.Accept(c.Request().Context(), channel.Email, cb); err != nil {
+	if _, err := s.Inbox.Heed(c.Request().Context(), channel.Email, cb); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)

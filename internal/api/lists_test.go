@@ -73,6 +73,7 @@ func (s *service) lists() []list {
 		{"/v1/contacts", "id", newest(contacts)},
 		{"/v1/contacts?q=example", "id", newest(contacts)},
 		{"/v1/contacts/" + contacts[0] + "/tokens", "id", newest(tokens)},
+		{"/v1/contacts/" + contacts[0] + "/consents", "channel", []string{"email", "sms"}},
 		{"/v1/contacts/" + contacts[0] + "/timeline", "id", append([]string{"delivery:1", "consent:2", "consent:1"}, prefixed("token:", newest(tokens))...)},
 		{"/v1/suppressions?channel=email", "id", newest(suppressions)},
 		{"/v1/campaigns", "id", newest(campaigns)},
