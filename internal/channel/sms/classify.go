@@ -86,14 +86,16 @@ func verdict(code int, from string, now time.Time) channel.Result {
 }
 
 // untilMidnight is how long the day goes on by which US carriers count: that of
-// the Pacific coast.
+// the Pacific coast. It is in whole seconds, so that many who wait for it wait
+// together.
 func untilMidnight(now time.Time) time.Duration {
 	zone, err := time.LoadLocation("America/Los_Angeles")
 	if err != nil { // no zones at all: winter time
 		zone = time.FixedZone("PST", -8*60*60)
 	}
 	year, month, day := now.In(zone).Date()
-	return time.Date(year, month, day+1, 0, 0, 0, 0, zone).Sub(now)
+	rest := time.Date(year, month, day+1, 0, 0, 0, 0, zone).Sub(now)
+	return (rest + time.Second - 1).Truncate(time.Second)
 }
 
 // tollFree tells a North American toll-free sender. There the carrier keeps

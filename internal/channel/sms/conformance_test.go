@@ -136,13 +136,14 @@ func TestEveryCodeMeansTheSameHoweverItComes(t *testing.T) {
 func TestTheCarriersDayEndsAtMidnightOnThePacificCoast(t *testing.T) {
 	t.Parallel()
 	for now, want := range map[string]time.Duration{
-		"2026-11-22T07:59:59Z": time.Second,
-		"2026-11-22T08:00:00Z": 24 * time.Hour,
-		"2026-07-01T06:59:00Z": time.Minute,
-		"2026-07-01T12:00:00Z": 19 * time.Hour,
-		"2026-03-08T08:00:00Z": 23 * time.Hour, // the clocks go forward
-		"2026-11-01T07:00:00Z": 25 * time.Hour, // and back
-		"2026-12-31T20:00:00Z": 12 * time.Hour,
+		"2026-11-22T07:59:59Z":        time.Second,
+		"2026-11-22T07:59:58.000001Z": 2 * time.Second,
+		"2026-11-22T08:00:00Z":        24 * time.Hour,
+		"2026-07-01T06:59:00Z":        time.Minute,
+		"2026-07-01T12:00:00Z":        19 * time.Hour,
+		"2026-03-08T08:00:00Z":        23 * time.Hour, // the clocks go forward
+		"2026-11-01T07:00:00Z":        25 * time.Hour, // and back
+		"2026-12-31T20:00:00Z":        12 * time.Hour,
 	} {
 		at, err := time.Parse(time.RFC3339, now)
 		require.NoError(t, err)
