@@ -34,6 +34,7 @@ type meaning struct {
 	untilDay   bool          // wait is until midnight in California
 	slowed     bool          // the sender slows down
 	stopped    bool          // the sender stops
+	missed     bool          // the number did not work this time, which is counted
 }
 
 // meanings is every code of Twilio's that asks for something.
@@ -42,7 +43,8 @@ func meanings() []meaning {
 	return []meaning{
 		{codes: []int{21610, 30640, 63014, 63033}, outcome: channel.OptedOut, suppressed: contact.ReasonStop, consent: no},
 		{codes: []int{21211, 21214, 21217, 21614, 21635, 30005, 30006}, outcome: channel.Gone, suppressed: contact.ReasonUndeliverable, consent: yes},
-		{codes: []int{14103, 21408, 21602, 21604, 21609, 21612, 21617, 21658, 30003, 30004, 30007, 30045, 90007, 31999}, outcome: channel.Refused, consent: yes},
+		{codes: []int{14103, 21408, 21602, 21604, 21609, 21612, 21617, 21658, 30007, 30045, 90007, 31999}, outcome: channel.Refused, consent: yes},
+		{codes: []int{30003, 30004}, outcome: channel.Refused, consent: yes, missed: true},
 		{codes: []int{20429}, outcome: channel.TryLater, consent: yes, wait: 5 * time.Second, slowed: true},
 		{codes: []int{30022, 63017, 63018}, outcome: channel.TryLater, consent: yes, wait: time.Minute, slowed: true},
 		{codes: []int{21611, 30001}, outcome: channel.TryLater, consent: yes, wait: 10 * time.Minute, slowed: true},
@@ -96,6 +98,9 @@ func (b *bundle) means(m meaning, code int, c campaign.Campaign, who made, at ti
 		want = []string{m.suppressed}
 	}
 	require.Equal(b.t, want, reasons, "%d: suppression", code)
+	var misses int64
+	require.NoError(b.t, b.d.Read(b.t.Context()).Raw("SELECT COUNT(*) FROM misses m JOIN contacts c ON c.phone_hash = m.hash AND m.channel = 'sms' WHERE c.id = ?", who.id).Scan(&misses).Error)
+	require.Equal(b.t, m.missed, misses == 1, "%d: a miss, told once or twice", code)
 	person, err := b.contacts.Get(b.t.Context(), who.id)
 	require.NoError(b.t, err)
 	require.Equal(b.t, m.consent, string(person.SMSConsent.Status), "%d: consent", code)
@@ -136,7 +141,7 @@ func (b *bundle) word(c campaign.Campaign, who made, sid, status string, code in
 	events, err := r.Events(channel.Callback{URL: fmt.Sprintf("https://go.example.com/webhooks/twilio/status/%d", row.ID), Body: []byte(form.Encode())})
 	require.NoError(b.t, err)
 	if e := events[0]; e.Kind == channel.EventFailed {
-		return b.engine.Late(b.t.Context(), channel.SMS, []dispatch.Word{{Delivery: e.Delivery, Result: e.Failure()}})
+		return b.engine.Late(b.t.Context(), channel.SMS, []dispatch.Word{{Delivery: e.Delivery, Address: e.Address, At: e.At, Result: e.Failure()}})
 	}
 	return b.d.Transact(b.t.Context(), func(tx *db.Tx) error {
 		return b.ledger.Mark(tx, []delivery.Receipt{{Delivery: events[0].Delivery, Channel: channel.SMS, Kind: events[0].Kind, ProviderID: sid, At: b.now()}})
