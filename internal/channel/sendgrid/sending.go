@@ -4,9 +4,9 @@ import (
 	"context"
 	"net/http"
 	"slices"
-	"strings"
 
 	"beckon/internal/channel"
+	"beckon/internal/channel/email"
 )
 
 // maxRounds bounds how often a request is repeated without the recipients that
@@ -47,7 +47,7 @@ func (s *sending) run(ctx context.Context) {
 	for _, r := range requests {
 		mail := s.batch.Mail
 		if r.alone {
-			mail = written(mail, s.batch.Messages[r.at[0]].Fill)
+			mail = email.Fill(mail, s.batch.Messages[r.at[0]].Fill)
 		}
 		s.send(ctx, mail, r.at)
 	}
@@ -146,14 +146,4 @@ func substitutionSize(holes, fill []string) int {
 		n += len(holes[i]) + len(fill[i])
 	}
 	return n
-}
-
-// written puts the values into the texts, as SendGrid would.
-func written(m channel.Mail, fill []string) channel.Mail {
-	pairs := make([]string, 0, 2*len(fill))
-	for i, hole := range m.Holes {
-		pairs = append(pairs, hole, fill[i])
-	}
-	r := strings.NewReplacer(pairs...)
-	return channel.Mail{Subject: r.Replace(m.Subject), HTML: r.Replace(m.HTML), Text: r.Replace(m.Text)}
 }
