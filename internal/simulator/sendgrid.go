@@ -110,6 +110,10 @@ func (m *mailer) send(c *call) {
 		m.refuse(c, http.StatusBadRequest, e)
 		return
 	}
+	if e := m.invalid(&req); e != nil {
+		m.refuse(c, http.StatusBadRequest, e)
+		return
+	}
 	if status := m.turnedDown(&req); status != 0 {
 		m.refuse(c, status, wrong("", "Refused on request of the simulation."))
 		return
@@ -136,6 +140,16 @@ func badField(err error) string {
 		return wrongType.Field
 	}
 	return ""
+}
+
+// invalid names the first recipient whose address Refuse has taken as none.
+func (m *mailer) invalid(req *mailRequest) *mailError {
+	for i := range req.Personalizations {
+		if m.desk.fate(req.Personalizations[i].To[0].Email) == "invalid" {
+			return wrong("personalizations."+strconv.Itoa(i)+".to.0.email", "Does not contain a valid address.")
+		}
+	}
+	return nil
 }
 
 // turnedDown is the status that Refuse asks for, if it asks for one.

@@ -208,6 +208,16 @@ func TestRefuseTurnsWholeRequestsDown(t *testing.T) {
 	require.Zero(t, b.sim.Counts()[SendGrid].Accepted)
 }
 
+func TestAnAddressRefusedAsInvalidIsNamed(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.sim.Refuse(SendGrid, "bob@example.org", "invalid")
+	got := b.sendgrid(t, mailTo("ann@example.org", "bob@example.org"))
+	require.Equal(t, http.StatusBadRequest, got.status)
+	require.Contains(t, got.body, `"field":"personalizations.1.to.0.email"`)
+	require.Zero(t, b.sim.Counts()[SendGrid].Accepted)
+}
+
 func TestOneClickUnsubscribe(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
