@@ -71,6 +71,7 @@ func sendGridReasons() []reason {
 		{"somebody else's mail bounces", []string{`{"event":"bounce","type":"bounce",THEIRS}`}, untouched + ", bounce"},
 		{"somebody else's mails miss, twice a day", []string{`{"event":"bounce","type":"blocked","sg_message_id":"x1",THEIRS}`, `{"event":"bounce","type":"blocked","sg_message_id":"x2",THEIRS}`}, untouched + ", 1 missed"},
 		{"somebody else's mail arrives", []string{`{"event":"delivered",THEIRS}`}, untouched},
+		{"what no database keeps", []string{`{"event":"unsubscribe","email":"a\u0000b@hidden.example.com","sg_message_id":"\u0000","bk_delivery":"\ud800"}`}, untouched},
 		{"no ids", []string{`{"event":"bounce","type":"bounce",NAMELESS}`}, onward + ", bounce"},
 	}
 }

@@ -38,12 +38,18 @@ func readNotice(raw json.RawMessage) (notice, error) {
 	return n, nil
 }
 
-// text reads a JSON text; anything else is "".
+// text reads a JSON text; anything else is "", and so is what no database keeps.
 func text(raw json.RawMessage) string {
 	var s string
 	_ = json.Unmarshal(raw, &s)
+	if len(s) > longest || strings.ContainsRune(s, 0) {
+		return ""
+	}
 	return s
 }
+
+// longest is more than any field has that is read: an address, an id, why a mail was dropped.
+const longest = 1000
 
 // seconds reads a Unix time, as a number or as a text; anything else is no time.
 func seconds(raw json.RawMessage) time.Time {

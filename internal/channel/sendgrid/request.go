@@ -25,6 +25,9 @@ func (c *Client) body(b *channel.Batch, m channel.Mail, at []int) []byte {
 			SubscriptionTracking: &mail.SubscriptionTrackingSetting{Enable: &off},
 		},
 	}
+	if b.Campaign != "" { // statistics keep this for ever: it names nobody
+		request.Categories = []string{b.Campaign}
+	}
 	if m.Text != "" {
 		request.Content = append(request.Content, &mail.Content{Type: "text/plain", Value: m.Text})
 	}

@@ -88,7 +88,7 @@ func (c *Client) MaxBatch() int { return maxBatch }
 // Send hands the messages over in one request, and more only where one cannot
 // do: a recipient whom SendGrid refuses is left out and the others are tried
 // again, a request too large is halved, and a message whose values do not fit
-// into a substitution set is written out and goes alone. All messages of a
+// into a substitution set, or look like holes, is written out and goes alone. All messages of a
 // request get the same provider id.
 func (c *Client) Send(ctx context.Context, b channel.Batch) []channel.Result {
 	s := &sending{client: c, batch: &b, results: make([]channel.Result, len(b.Messages))}

@@ -3,6 +3,7 @@ package sendgrid_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -159,6 +160,83 @@ func TestSendWritesOutWhatDoesNotFitIntoSubstitutions(t *testing.T) {
 	require.NotEmpty(t, alone.Personalizations[0].Headers)
 	require.Equal(t, "Back in stock, %%b1%% Bo", alone.Subject, "a value is not read for holes again")
 	require.Equal(t, `<p>Dear `+long+`, <a href="https://go.example/l/x">come back</a></p>`, alone.Content[1].Value)
+}
+
+// SendGrid would fill a hole that stands in a value, up to four times over.
+func TestSendWritesOutValuesThatLookLikeHoles(t *testing.T) {
+	t.Parallel()
+	server := &desk{}
+	b := mails(2)
+	b.Messages[0].Fill = []string{"Ann", "%%b1%%", "https://go.example/l/x"}
+	require.Equal(t, []channel.Outcome{channel.Accepted, channel.Accepted}, outcomes(server.start(t).Send(t.Context(), b)))
+	require.Equal(t, "Dear %%b1%%, come back: https://go.example/l/x", server.requests[0].Content[0].Value)
+	require.Equal(t, []string{"mark2"}, marks(server.requests[1]))
+}
+
+func TestSendRefusesHeadersThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	server := &desk{}
+	b := mails(5)
+	b.Messages[0].Unsubscribe = "https://go.example/u/1>\r\nBcc: all@example.com"
+	b.Messages[1].Unsubscribe = "https://bücher.example/u/1"
+	b.Messages[2].Unsubscribe = "https://go.example/u/" + strings.Repeat("1", 980)
+	b.Messages[3].Mark = "a\x00b"
+	results := server.start(t).Send(t.Context(), b)
+	require.Equal(t, []channel.Outcome{channel.Refused, channel.Refused, channel.Refused, channel.Refused, channel.Accepted}, outcomes(results))
+	require.Equal(t, []string{"mark5"}, marks(server.requests[0]))
+}
+
+func TestSendNamesTheCampaignAndNobodyInStatistics(t *testing.T) {
+	t.Parallel()
+	server := &desk{}
+	b := mails(2)
+	b.Campaign = "0198c5a4-7d3e-7c21-9a54-3f1c2b7d8e07"
+	server.start(t).Send(t.Context(), b)
+	got := server.requests[0]
+	require.Equal(t, []string{b.Campaign}, got.Categories)
+	require.Empty(t, got.CustomArgs)
+	for i, p := range got.Personalizations {
+		require.Equal(t, map[string]string{"bk_delivery": mark(int64(i + 1))}, p.CustomArgs, "SendGrid keeps these for ever too")
+		require.Equal(t, b.Campaign+":campaign:beckon:shop.example", p.Headers["Feedback-ID"])
+	}
+}
+
+// TestSendOfFiveHundredWithThreeBadOnes has SendGrid name one at a time, and then
+// all in one answer.
+func TestSendOfFiveHundredWithThreeBadOnes(t *testing.T) {
+	t.Parallel()
+	bad := map[string]bool{"mark1": true, "mark250": true, "mark500": true}
+	for most, requests := range map[int]int{1: 4, 3: 2} {
+		server := &desk{refuse: func(m mail.SGMailV3) (int, string) {
+			var errs []string
+			for i, p := range m.Personalizations {
+				if bad[p.CustomArgs["bk_delivery"]] && len(errs) < most {
+					errs = append(errs, fmt.Sprintf(`{"message":"Does not contain a valid address.","field":"personalizations.%d.to.0.email","help":null}`, i))
+				}
+			}
+			if len(errs) == 0 {
+				return 0, ""
+			}
+			return 400, `{"errors":[` + strings.Join(errs, ",") + `]}`
+		}}
+		results := server.start(t).Send(t.Context(), mails(500))
+		require.Len(t, server.requests, requests)
+		taken := map[string]int{}
+		for _, m := range marks(server.requests[requests-1]) {
+			taken[m]++
+		}
+		require.Len(t, taken, 497)
+		for i, r := range results {
+			want := channel.Accepted
+			if bad[mark(int64(i+1))] {
+				want = channel.Gone
+				require.Equal(t, "not an e-mail address", r.Detail)
+			} else {
+				require.Equal(t, 1, taken[mark(int64(i+1))])
+			}
+			require.Equal(t, want, r.Outcome, "message %d", i)
+		}
+	}
 }
 
 func TestSendRefusesValuesThatDoNotFitTheHoles(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 
 	"beckon/internal/channel"
 	"beckon/internal/channel/email"
@@ -34,7 +35,9 @@ func (s *sending) run(ctx context.Context) {
 		switch {
 		case len(m.Fill) != len(s.batch.Mail.Holes):
 			s.results[i] = channel.Result{Outcome: channel.Refused, Detail: "the values do not fit the holes of the mail"}
-		case substitutionSize(s.batch.Mail.Holes, m.Fill) > maxSubstitutions:
+		case !writable(email.Headers(s.batch, m, s.client.domain)):
+			s.results[i] = channel.Result{Outcome: channel.Refused, Detail: "a header of the mail has letters that no header can have, or too many"}
+		case substitutionSize(s.batch.Mail.Holes, m.Fill) > maxSubstitutions, nested(s.batch.Mail.Holes, m.Fill):
 			requests = append(requests, request{at: []int{i}, alone: true})
 		default:
 			together = append(together, i)
@@ -146,4 +149,31 @@ func substitutionSize(holes, fill []string) int {
 		n += len(holes[i]) + len(fill[i])
 	}
 	return n
+}
+
+// nested reports whether a value looks like a hole itself: SendGrid fills those
+// too, several times over.
+func nested(holes, fill []string) bool {
+	for _, value := range fill {
+		for _, hole := range holes {
+			if strings.Contains(value, hole) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// maxHeader is how long a line of a mail's head may be (RFC 5322, 2.1.1).
+const maxHeader = 998
+
+// writable reports whether headers are lines of printable ASCII: one that is not
+// would make SendGrid refuse the whole request, or be read as two.
+func writable(headers []email.Header) bool {
+	for _, h := range headers {
+		if len(h.Name)+len(": ")+len(h.Value) > maxHeader || strings.ContainsFunc(h.Value, func(r rune) bool { return r < ' ' || r > '~' }) {
+			return false
+		}
+	}
+	return true
 }
