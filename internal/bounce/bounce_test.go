@@ -161,7 +161,7 @@ func TestAWordAboutAnOldAddressLeavesTheNewOneAlone(t *testing.T) {
 		require.NoError(t, err)
 		late := gone(old)
 		late.Delivery = sent[0]
-		b.hear(channel.Email, late)
+		b.hear(channel.Email, late, channel.Event{Kind: channel.EventDelivered, Delivery: sent[0], At: noon})
 		require.Equal(t, []string{contact.ReasonBounce}, b.reasons(channel.Email, old))
 		require.Empty(t, b.reasons(channel.Email, "new@example.com"))
 	})

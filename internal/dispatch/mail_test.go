@@ -146,6 +146,9 @@ func TestAnAddressThatDidNotWorkIsCountedWhoeverTells(t *testing.T) {
 			row, attempts := b.of(c, who)
 			require.Equal(t, channel.LaneSMS, row.Lane)
 			require.Equal(t, channel.Refused, attempts[0].Outcome)
+			if n > 0 {
+				continue
+			}
 			b.tx(func(tx *db.Tx) error { // what a callback says of the same message
 				return b.contacts.Miss(t.Context(), tx, []contact.Missed{{Channel: channel.Email, Address: who.email, Delivery: row.ID, At: b.now()}})
 			})

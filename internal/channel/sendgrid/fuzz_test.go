@@ -17,7 +17,7 @@ import (
 func FuzzEvents(f *testing.F) {
 	f.Add([]byte(fixture(f, "events.json")))
 	f.Add([]byte(`[{"event":"dropped","reason":"Spam Reporting Address","email":"kim@example.com"},null,[],{"event":"bounce","status":"5.1.1@"}]`))
-	f.Add([]byte(`[{"event":"bounce\u0000","type":"blocked","email":"\ud800","timestamp":1e99,"smtp-id":"<<@@>"}]`))
+	f.Add([]byte(`[{"event":"bounce","type":"blocked","email":"a\u0000b\ud800","sg_message_id":"\u0000","timestamp":1e99,"smtp-id":"<<@@>"}]`))
 	r, err := sendgrid.NewReceiver(sendgrid.Settings{})
 	require.NoError(f, err)
 	outcomes := map[channel.Outcome]bool{"": true}

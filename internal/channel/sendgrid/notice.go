@@ -65,8 +65,9 @@ func seconds(raw json.RawMessage) time.Time {
 // lastSecond is the end of the year 9999, the last one that can be stored.
 const lastSecond = 253402300799
 
-// events says what a notice means: mostly one thing. A drop for an opt-out is
-// two: this mail failed, and the person wants no more.
+// events says what a notice means: mostly one thing, and of an open or a click
+// nothing. A drop for an opt-out is two: this mail failed, and the person wants no
+// more.
 func (n *notice) events() []channel.Event {
 	switch n.event {
 	case "processed":
@@ -85,8 +86,10 @@ func (n *notice) events() []channel.Event {
 		return n.refusal(channel.EventStart, channel.ByUnsubscribe)
 	case "spamreport":
 		return n.refusal(channel.EventStop, channel.ByComplaint)
+	case "open", "click":
+		return nil // scanners do both: they say nothing about a person
 	}
-	return n.as(channel.EventOther) // open, click and account_status_change among them
+	return n.as(channel.EventOther) // account_status_change among them
 }
 
 // about is an event of no kind yet. A mail that SendGrid does not name by our
