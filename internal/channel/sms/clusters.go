@@ -112,12 +112,24 @@ func syllable(last, next kind) bool {
 
 func kindOf(r rune) kind {
 	switch {
-	case r < ' ' || r >= 0x7f && r < 0xa0:
-		return control
-	case r == 0xad:
+	case r < ' ' || r >= 0x7f && r < 0xa0, r == 0xad:
 		return control
 	case r < 0x300 || r >= 0x370 && r < 0x483 || r >= 0x4e00 && r < 0xa000: // most of what is written has no marks
 		return other
+	case r >= 0x1100 && r <= 0xd7fb:
+		if k := hangul(r); k != other {
+			return k
+		}
+	}
+	if k := emoji(r); k != other {
+		return k
+	}
+	return mark(r)
+}
+
+// emoji knows the characters of which pictures are put together.
+func emoji(r rune) kind {
+	switch {
 	case r >= 0x1f1e6 && r <= 0x1f1ff:
 		return regional
 	case r >= 0x1f3fb && r <= 0x1f3ff:
@@ -128,12 +140,8 @@ func kindOf(r rune) kind {
 		return person
 	case unicode.Is(glues, r):
 		return glued
-	case r >= 0x1100 && r <= 0xd7fb:
-		if k := hangul(r); k != other {
-			return k
-		}
 	}
-	return mark(r)
+	return other
 }
 
 // mark knows what is no character by itself.
