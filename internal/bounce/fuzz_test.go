@@ -113,7 +113,7 @@ func FuzzMailEvents(f *testing.F) {
 		return [5]int{count("suppressions"), count("misses"), count("complaints"), count("deliveries WHERE state = 'delivered'"), count("contacts WHERE email_consent_status = 'unsubscribed'")}
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		i.t, i.bundle.t = t, t
+		i.t = t
 		var after [2][5]int
 		for n := range after {
 			require.NoError(t, i.Accept(t.Context(), channel.Email, i.callback(body)))
