@@ -132,7 +132,7 @@ func (e *Engine) former(tx *db.Tx, opens []delivery.Open) (map[int64]map[string]
 		}
 	}
 	if len(again) == 0 {
-		return nil, nil
+		return map[int64]map[string]bool{}, nil
 	}
 	return e.Ledger.Former(tx, again)
 }

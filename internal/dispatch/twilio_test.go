@@ -103,7 +103,7 @@ func (b *bundle) means(m meaning, code int, c campaign.Campaign, who made, at ti
 	require.Equal(b.t, m.missed, misses == 1, "%d: a miss, told once or twice", code)
 	person, err := b.contacts.Get(b.t.Context(), who.id)
 	require.NoError(b.t, err)
-	require.Equal(b.t, m.consent, string(person.SMSConsent.Status), "%d: consent", code)
+	require.Equal(b.t, m.consent, person.SMSConsent.Status, "%d: consent", code)
 	b.smsLine(m, code)
 }
 
