@@ -95,7 +95,7 @@ func refusals(t town) []refusal {
 			map[string]string{"/budget/sms_segments": "out_of_range", "/budget/sms_amount": "bad_format", "/budget/when_reached": "not_allowed"}},
 		{"a budget in money without prices", campaign(`"content":{"sms":{"text":"x"}},"budget":{"sms_amount":"25.00"}`), 422, "invalid_fields", map[string]string{"/budget/sms_amount": "no_prices"}},
 		{"a budget in a number", campaign(`"content":{"sms":{"text":"x"}},"budget":{"sms_amount":25}`), 422, "invalid_fields", map[string]string{"/budget/sms_amount": "wrong_type"}},
-		{"prices in no money", call{Method: "PUT", Path: "/v1/sms-prices", Body: `{"currency":"Euro","countries":{}}`}, 422, "invalid_fields", map[string]string{"/currency": "bad_format"}},
+		{"prices in no money", call{Method: "PUT", Path: "/v1/sms-prices", Body: `{"currency":"eur","countries":{}}`}, 422, "invalid_fields", map[string]string{"/currency": "bad_format"}},
 		{"prices of nowhere", call{Method: "PUT", Path: "/v1/sms-prices", Body: `{"currency":"EUR","default":"1000.01","countries":{"XX":"0.1","gb":"0.1","G/B":"1"}}`}, 422, "invalid_fields",
 			map[string]string{"/default": "bad_amount", "/countries/XX": "bad_country", "/countries/gb": "bad_country", "/countries/G~1B": "bad_country"}},
 		{"a price with seven digits", call{Method: "PUT", Path: "/v1/sms-prices", Body: `{"currency":"EUR","countries":{"GB":"0.0000001"}}`}, 422, "invalid_fields", map[string]string{"/countries/GB": "bad_format"}},
