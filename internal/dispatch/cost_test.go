@@ -30,13 +30,19 @@ func TestABatchCostsAFixedNumberOfStatements(t *testing.T) {
 	}
 }
 
+// byTheClock tells the looks at the campaign's state and at who refused, which
+// come twice a second however many people are in a batch.
+func byTheClock(sql string) bool {
+	return strings.HasPrefix(sql, "SELECT * FROM") && strings.Contains(sql, "campaigns") || strings.Contains(sql, "WHERE c.id IS NULL OR")
+}
+
 // statements counts what sending a planned campaign asks of the database.
 func statements(t *testing.T, engine string, perLane int) int64 {
 	t.Helper()
 	var n atomic.Int64
 	var counting atomic.Bool
 	o := db.Options{Statements: func(sql string) {
-		if counting.Load() && !strings.Contains(sql, "river_") {
+		if counting.Load() && !strings.Contains(sql, "river_") && !byTheClock(sql) {
 			n.Add(1)
 		}
 	}}
